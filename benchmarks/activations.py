@@ -71,9 +71,9 @@ def small_size(values: dict[str, Any] = SMALL) -> dict[str, Any]:
     """kB per block, measured in real steps and counted on fake tensors; how far loss and gradients are equal."""
     options = TrainOptions.parse(values)
     with copies():
-        before, counted = [_real_step(options, layers) for layers in (2, 3)], [_counted(options)]
+        before, counted = [_real_step(options, layers) for layers in (2, 3)], [_count_kept(options)]
     after = [_real_step(options, layers) for layers in (2, 3)]
-    counted.append(_counted(options))
+    counted.append(_count_kept(options))
     furthest = max(
         float((after[1].gradients[name] - one).abs().max() / one.abs().max())
         for name, one in before[1].gradients.items()
@@ -116,7 +116,7 @@ def _real_step(options: TrainOptions, layers: int) -> Step:
     return Step(float(loss.detach()), gradients, sum(kept.values()))
 
 
-def _counted(options: TrainOptions) -> int:
+def _count_kept(options: TrainOptions) -> int:
     """Bytes that a third block adds to what is alive after the forward pass."""
     alive = []
     for layers in (2, 3):

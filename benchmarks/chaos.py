@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     shutil.rmtree(ROOT / "state", ignore_errors=True)
     videos = ROOT / "videos"
     make_videos(videos, given.videos)
-    expected = _unbroken(videos)
+    expected = _run_unbroken(videos)
     _say(f"uninterrupted run: digest {expected['digest'][:16]}, {len(expected['keys'])} samples")
     stack = Stack(ROOT / "state", port=0, tied=True)
     stack.up()
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     return _finish(rounds, kills, expected)
 
 
-def _unbroken(videos: Path) -> dict[str, Any]:
+def _run_unbroken(videos: Path) -> dict[str, Any]:
     shutil.rmtree(ROOT / "unbroken", ignore_errors=True)
     workspace = Workspace(str(ROOT / "unbroken"))
     run_pipeline(workspace, SourceOptions(folder=str(videos)), load_profile("mini", OVERRIDES))
@@ -90,7 +90,7 @@ def _round(
                 kills[kind] += 1
             next_kill = time.monotonic() + draw.uniform(given.least_s, given.most_s)
         wanted = {plan.name for plan in stack.plan_workers()} | {"server"}
-        if wanted - {process.name for process in stack.running()}:
+        if wanted - {process.name for process in stack.find_running()}:
             stack.up(deploy=False)
         stack.reap()
         time.sleep(0.5)

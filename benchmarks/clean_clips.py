@@ -63,7 +63,7 @@ def freeze(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
     return frames[:start] + [frames[start]] * (len(frames) - start)
 
 
-def moving_camera(_frames: Frames, spec: ShotSpec, draw: Draw) -> Frames:
+def move_camera(_frames: Frames, spec: ShotSpec, draw: Draw) -> Frames:
     """A camera that pans or zooms over things that stand still."""
     ends = draw.choice([(0.5, 0.5, 1.0), (-0.5, 0.5, 1.0), (0.0, 0.5, 1.5)])
     camera = CameraSpec("pan", (0.0, 0.5, 1.0), ends, draw.choice((0.0, 0.004)))
@@ -81,7 +81,7 @@ def out_of_focus(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
     return [cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames]
 
 
-def enlarged(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
+def enlarge(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
     """Enlarged from a third to a fifth of the size."""
     side = draw.uniform(3, 5)
     small = [cv2.resize(frame, None, fx=1 / side, fy=1 / side, interpolation=cv2.INTER_AREA) for frame in frames]
@@ -121,8 +121,8 @@ def logo(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
 FAULTS = [
     Fault("bars", "letterbox", letterbox), Fault("bars", "pillarbox", pillarbox),
     Fault("frozen", "slide", slide), Fault("frozen", "freeze", freeze),
-    Fault("motion", "moving camera, still things", moving_camera),
-    Fault("sharpness", "out of focus", out_of_focus), Fault("sharpness", "enlarged", enlarged),
+    Fault("motion", "moving camera, still things", move_camera),
+    Fault("sharpness", "out of focus", out_of_focus), Fault("sharpness", "enlarged", enlarge),
     Fault("exposure", "too dark", too_dark), Fault("exposure", "too bright", too_bright),
     Fault("text", "title", title), Fault("text", "subtitle", subtitle), Fault("text", "logo", logo),
 ]  # fmt: skip
@@ -130,30 +130,30 @@ STANDING = ("stop sign", "traffic light", "bottle", "chair", "clock", "umbrella"
 MOVING = ("car", "bus", "dog", "horse", "elephant", "person", "boat", "bicycle", "airplane", "bird")
 
 
-def same(frames: Frames, _draw: Draw) -> Frames:
+def keep(frames: Frames, _draw: Draw) -> Frames:
     """Only re-encoded."""
     return frames
 
 
-def cropped(frames: Frames, draw: Draw) -> Frames:
+def crop(frames: Frames, draw: Draw) -> Frames:
     """A part of the picture, 3 to 9% less at each side, scaled up."""
     x, y = (round(draw.uniform(0.03, 0.09) * side) for side in (WIDTH, HEIGHT))
     return [cv2.resize(frame[y : HEIGHT - y, x : WIDTH - x], (WIDTH, HEIGHT)) for frame in frames]
 
 
-def mirrored(frames: Frames, _draw: Draw) -> Frames:
+def mirror(frames: Frames, _draw: Draw) -> Frames:
     """Left and right exchanged."""
     return [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
 
 
-def boxed(frames: Frames, _draw: Draw) -> Frames:
+def add_bars(frames: Frames, _draw: Draw) -> Frames:
     """With black bars above and below."""
     return [_pad(cv2.resize(frame, (WIDTH, HEIGHT - 64), interpolation=cv2.INTER_AREA)) for frame in frames]
 
 
 COPIES: dict[str, Callable[[Frames, Draw], Frames]] = {
-"re-encoded": same, "cropped": cropped, "mirrored": mirrored, "with bars": boxed,
-    "cropped and mirrored": lambda frames, draw: mirrored(cropped(frames, draw), draw),
+"re-encoded": keep, "cropped": crop, "mirrored": mirror, "with bars": add_bars,
+    "cropped and mirrored": lambda frames, draw: mirror(crop(frames, draw), draw),
 }  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def measure(frames: Frames, filters: dict[str, ClipFilter], crf: int = 23) -> Cl
         return judge_clip("clip", ClipSamples.of(read_frames(path), len(frames), FPS), filters)
 
 
-def dropped_by(row: CleanRow, filters: dict[str, ClipFilter]) -> set[str]:
+def find_drops(row: CleanRow, filters: dict[str, ClipFilter]) -> set[str]:
     """Every filter that would drop the clip."""
     return {one.name for one in row.values if not filters[one.name].judge(one.value).keep}
 
@@ -194,11 +194,11 @@ def filter_table(split: Split, seeds: range, only: str = "") -> Iterator[str]:
     for seed in seeds:
         spec, draw = clean_shot(seed, split), random.Random(seed)
         frames = render(spec)
-        for name in dropped_by(measure(frames, filters), filters):
+        for name in find_drops(measure(frames, filters), filters):
             false[name] += 1
         for fault in faults:
             row = measure(fault.apply(frames, spec, draw), filters)
-            found[fault.name] += fault.filter in dropped_by(row, filters)
+            found[fault.name] += fault.filter in find_drops(row, filters)
     n = len(seeds)
     yield "| Filter | Fault | Found | Clean clips dropped | Precision | Recall |"
     yield "|---|---|---|---|---|---|"
@@ -223,9 +223,9 @@ def copy_table(split: Split, seeds: range) -> Iterator[str]:
         looks[seed] = look
         for name, copy in COPIES.items():
             other = measure(copy(frames, draw), filters, crf=32).look
-            bits[name].append(64.0 if other is None else between(look, other))
+            bits[name].append(64.0 if other is None else compare(look, other))
     limit = next(iter(looks.values())).max_bits
-    pairs = [between(looks[one], looks[two]) for one in looks for two in looks if one < two]
+    pairs = [compare(looks[one], looks[two]) for one in looks for two in looks if one < two]
     wrong = sum(value <= limit for value in pairs)
     yield f"Different shots: {len(pairs)} pairs, {wrong} taken for copies; clips too plain for a hash: {plain}."
     yield ""
@@ -237,7 +237,7 @@ def copy_table(split: Split, seeds: range) -> Iterator[str]:
     yield f"| (different shots) | {wrong} of {len(pairs)} | {np.median(pairs):.1f}, smallest {min(pairs):.1f} |"
 
 
-def between(one: PerceptualHashes, other: PerceptualHashes) -> float:
+def compare(one: PerceptualHashes, other: PerceptualHashes) -> float:
     """Distance of two clips, bits per frame."""
     return distance([frames_of(text) for text in one.hashes], [frames_of(text) for text in other.hashes])
 
@@ -252,7 +252,7 @@ def real_table(folder: Path) -> Iterator[str]:
             row = measure(frames, filters, crf=18)
             for one in row.values:
                 values[one.name].append(one.value)
-            for name in dropped_by(row, filters):
+            for name in find_drops(row, filters):
                 drops[name] += 1
     yield "| Filter | Clips | Smallest | Median | Largest | Dropped |"
     yield "|---|---|---|---|---|---|"

@@ -136,7 +136,7 @@ class MeteredPipeline(MVideoPipeline):
             self.notes.added[link].append(frame_statistics(self.look(got)).mean(axis=0) - seen)
         else:
             self.notes.added[link].append(np.zeros(len(STATISTICS)))
-        self.notes.floor[link].append(seen - frame_statistics(_resized(frames, height, width)).mean(axis=0))
+        self.notes.floor[link].append(seen - frame_statistics(_resize(frames, height, width)).mean(axis=0))
         if link == "appearance":
             self._given = frame_statistics(self.look(got))[0]
         return got
@@ -167,7 +167,7 @@ class MeteredPipeline(MVideoPipeline):
         return self._encode(video_CTHW.contiguous())
 
 
-def _resized(frames_THWC: np.ndarray, height: int | None, width: int | None) -> np.ndarray:
+def _resize(frames_THWC: np.ndarray, height: int | None, width: int | None) -> np.ndarray:
     if not height or not width:
         return frames_THWC
     return np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in frames_THWC])

@@ -47,15 +47,15 @@ def main(n_shots: int = 12, n_frames: int = 13) -> None:
     kind = SEGMENTERS.get("sam2")
     segmenter = kind.load(kind.Options(), "cpu")
 
-    def same(frames: np.ndarray) -> np.ndarray:
+    def keep(frames: np.ndarray) -> np.ndarray:
         return frames
 
     cases: list[tuple[str, dict[str, str], Callable[[np.ndarray], np.ndarray]]] = [
-        ("the video itself", {}, same),
-        ("the same, mean over objects", {"objects": "per_object"}, same),
-        ("the same, one box around all", {"objects": "union_box"}, same),
-        ("the same, tracked from frame 0", {"prompt": "first_frame_track", "davis_frames": "inner"}, same),
-        ("masks of another shot (shuffled)", {"pairing": "shuffled"}, same),
+        ("the video itself", {}, keep),
+        ("the same, mean over objects", {"objects": "per_object"}, keep),
+        ("the same, one box around all", {"objects": "union_box"}, keep),
+        ("the same, tracked from frame 0", {"prompt": "first_frame_track", "davis_frames": "inner"}, keep),
+        ("masks of another shot (shuffled)", {"pairing": "shuffled"}, keep),
         ("four frames late", {}, lambda frames: np.roll(frames, 4, axis=0)),
         ("uniform gray", {}, lambda frames: np.full_like(frames, 120)),
     ]

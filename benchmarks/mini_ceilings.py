@@ -34,7 +34,7 @@ from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.miniworld.training.base_data import FPS, WINDOW_FRAMES
 from mvideo_core.miniworld.training.base_vae import mask_frames, to_video
 from mvideo_core.miniworld.training.base_vae_eval import psnr, there_and_back
-from mvideo_core.miniworld.training.world_clips import clip_shot, large_frames, shrunk
+from mvideo_core.miniworld.training.world_clips import clip_shot, large_frames, shrink
 from mvideo_core.miniworld.world.spec import Split
 
 OUT = Path("build/bench/ceilings.json")
@@ -59,10 +59,10 @@ def draw(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Split
     """The first frames of a shot, rendered like the mini base's training clips; None without a visible object."""
     spec = clip_shot(seed, split, size_hw[1], unseen)
     frames = large_frames(spec, [t / FPS for t in range(WINDOW_FRAMES)], size_hw)
-    masks = [[shrunk(np.where(one, 255, 0).astype(np.uint8), size_hw) >= 128 for one in f.visible] for f in frames]
+    masks = [[shrink(np.where(one, 255, 0).astype(np.uint8), size_hw) >= 128 for one in f.visible] for f in frames]
     if not np.any(masks[::JUDGED_EVERY]):
         return None
-    return DrawnClip(np.stack([shrunk(frame.rgb, size_hw) for frame in frames]), encode(np.array(masks)))
+    return DrawnClip(np.stack([shrink(frame.rgb, size_hw) for frame in frames]), encode(np.array(masks)))
 
 
 def clips_of(n_shots: int, size_hw: tuple[int, int], unseen: bool) -> Iterator[DrawnClip]:

@@ -30,7 +30,7 @@ from prefect.states import Cancelling
 
 from mvideo.deployments.stack import Stack
 from mvideo.flows._engine import Scheduler
-from mvideo.flows._steps import Engine, Outcome, Resource, Step, even_slice
+from mvideo.flows._steps import Engine, Outcome, Resource, Step, slice_evenly
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.options import Options
 from mvideo_core.curation.pipeline import PART_STAGES
@@ -130,7 +130,7 @@ class VirtualEngine:
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
         """As engine workers."""
-        return even_slice(n_parts, self.slots[resource], self.fleet.parts_per_run)
+        return slice_evenly(n_parts, self.slots[resource], self.fleet.parts_per_run)
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
         """A job with a random duration around its mean."""

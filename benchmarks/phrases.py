@@ -71,7 +71,7 @@ def run_video(folder: Path, number: int, split: str) -> dict[str, Sums]:
             caption, masks = video.captions.get(clip.key), video.masks.get(clip.key)
             phrases = caption.phrases if caption is not None and masks is not None else []
             own = rows.open_masks(masks) if phrases and masks is not None else None
-            _count(truth, true_masks, _matched(phrases, own, true_masks), found["own masks"])
+            _count(truth, true_masks, _match(phrases, own, true_masks), found["own masks"])
     return {name: dict(counts) for name, counts in found.items()}
 
 
@@ -94,7 +94,7 @@ def _first_frames(path: Path, n_frames: int) -> Iterator[np.ndarray]:
         yield frame
 
 
-def _matched(
+def _match(
     phrases: Sequence[ObjectPhrase], own: MaskSequence | None, true: MaskSequence
 ) -> list[tuple[ObjectPhrase, int]]:
     """Each phrase with the true object of its masklet, -1 if there is none; an object has one phrase at most."""

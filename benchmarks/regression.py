@@ -69,7 +69,7 @@ def compare(now: Mapping[str, Any], past: Mapping[str, Past]) -> Iterator[Change
             continue
         file, machine, earlier = past[name]
         times = _why_no_times(one, now["machine"], earlier, machine)
-        for value, limit in (_watched(earlier) | _watched(one)).items():
+        for value, limit in (_list_watched(earlier) | _list_watched(one)).items():
             if earlier.get(value) is None:
                 continue
             before, after = earlier[value], one.get(value)
@@ -106,7 +106,7 @@ def worse_line(changes: list[Change]) -> str:
     return f"{len(worse)} of {len(changes)} worse than before" + (f": {', '.join(worse)}" if worse else "")
 
 
-def _watched(measured: Mapping[str, Any]) -> dict[str, str]:
+def _list_watched(measured: Mapping[str, Any]) -> dict[str, str]:
     """Names of the values to compare, with a goal or direction."""
     return dict(measured.get("watched", {})) | dict(measured["goals"])
 

@@ -33,43 +33,43 @@ Frames = list[np.ndarray]
 Draw = random.Random
 
 
-def cropped(frames: Frames, draw: Draw) -> Frames:
+def crop(frames: Frames, draw: Draw) -> Frames:
     """3 to 9% less at each side, scaled up."""
     x, y = (round(draw.uniform(0.03, 0.09) * side) for side in (WIDTH, HEIGHT))
     return [cv2.resize(frame[y : HEIGHT - y, x : WIDTH - x], (WIDTH, HEIGHT)) for frame in frames]
 
 
-def mirrored(frames: Frames, _draw: Draw) -> Frames:
+def mirror(frames: Frames, _draw: Draw) -> Frames:
     """Left and right exchanged."""
     return [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
 
 
-def smaller(frames: Frames, _draw: Draw) -> Frames:
+def scale_down(frames: Frames, _draw: Draw) -> Frames:
     """Scaled to 60% and back."""
     small = [cv2.resize(frame, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA) for frame in frames]
     return [cv2.resize(frame, (WIDTH, HEIGHT)) for frame in small]
 
 
-def at_speed(frames: Frames, speed: float, start: int) -> Frames:
+def change_speed(frames: Frames, speed: float, start: int) -> Frames:
     """A clip of the frames at another speed; it ends where they end."""
     step = RATE / FPS * speed
     numbers = [start + round(n * step) for n in range(N_CLIP)]
     return [frames[number] for number in numbers if number < len(frames)]
 
 
-def unchanged(frames: Frames, _draw: Draw) -> Frames:
+def keep(frames: Frames, _draw: Draw) -> Frames:
     """The same pixels; every copy is re-encoded."""
     return frames
 
 
 COPIES: dict[str, tuple[tuple[float, float], Callable[[Frames, Draw], Frames]]] = {
-    "re-encoded": ((1, 1), unchanged),
-    "smaller": ((1, 1), smaller),
-    "cropped": ((1, 1), cropped),
-    "mirrored": ((1, 1), mirrored),
-    "faster": ((1.1, 2.0), unchanged),
-    "slower": ((0.6, 0.9), unchanged),
-    "cropped, mirrored, faster": ((1.1, 1.6), lambda frames, draw: mirrored(cropped(frames, draw), draw)),
+    "re-encoded": ((1, 1), keep),
+    "smaller": ((1, 1), scale_down),
+    "cropped": ((1, 1), crop),
+    "mirrored": ((1, 1), mirror),
+    "faster": ((1.1, 2.0), keep),
+    "slower": ((0.6, 0.9), keep),
+    "cropped, mirrored, faster": ((1.1, 1.6), lambda frames, draw: mirror(crop(frames, draw), draw)),
 }
 """Range of speeds, and what is done to the pixels. The copy begins up to a second later than the source."""
 
@@ -83,21 +83,21 @@ def look(frames: Frames, crf: int) -> tuple[PerceptualHashes | None, float]:
         return PerceptualHasher(DuplicatesOptions()).perceptual_hashes(samples), gap_s(len(frames), FPS)
 
 
-def drawn(seed: int, n_frames: int, rate: float) -> Frames:
+def render(seed: int, n_frames: int, rate: float) -> Frames:
     """Frames of a shot of the synthetic world."""
     return [frame.rgb for frame in render_shot(clean_shot(seed, "heldout"), n_frames, WIDTH, HEIGHT, rate)]
 
 
 def source(seed: int) -> dict[str, Any]:
     """A source's hashes, and the distance of each of its copies."""
-    frames, draw = drawn(seed, N_DRAWN, RATE), random.Random(seed)
+    frames, draw = render(seed, N_DRAWN, RATE), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         path = Path(folder) / "clip.mp4"
         write_mp4(frames[:: round(RATE / FPS)], path, FPS, crf=18)
         hashes = list(hash_frames(read_frames(path), FPS))
     timeline, bits = Timeline(hashes), {}
     for name, (speeds, change) in COPIES.items():
-        part = at_speed(frames, draw.uniform(*speeds), draw.randrange(round(RATE)))
+        part = change_speed(frames, draw.uniform(*speeds), draw.randrange(round(RATE)))
         found, gap = look(change(part, draw), crf=32)
         bits[name] = None if found is None else timeline.distance(found, gap)
     return {"source": seed, "hashes": hashes, "bits": bits}
@@ -105,7 +105,7 @@ def source(seed: int) -> dict[str, Any]:
 
 def other(seed: int) -> dict[str, Any]:
     """The hashes of an unrelated source's clip."""
-    found, gap = look(drawn(seed, N_CLIP, FPS), crf=23)
+    found, gap = look(render(seed, N_CLIP, FPS), crf=23)
     return {"other": seed, "hashes": None if found is None else found.hashes, "gap_s": gap}
 
 

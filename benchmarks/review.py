@@ -33,7 +33,7 @@ from mvideo_core.media.decode import first_frame, read_frames
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.miniworld.world import render_shot, sample_shot
 from mvideo_core.miniworld.world.make import CRF, PRESET
-from mvideo_core.pages.review.order import predicted_quality
+from mvideo_core.pages.review.order import predict_quality
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.select import select
 from mvideo_core.perception.segmentation import SEGMENTERS
@@ -176,7 +176,7 @@ def by_gain(clips: Sequence[Sums]) -> Callable[[list[int], list[set[int]]], int]
     gains = []
     for clip in clips:
         stats = [ObjectStats.model_validate(one) for one in clip["stats"]]
-        gains.append({one.object_id: clip["n_frames"] * (1 - predicted_quality(one)) for one in stats})
+        gains.append({one.object_id: clip["n_frames"] * (1 - predict_quality(one)) for one in stats})
 
     def choose(left: list[int], done: list[set[int]]) -> int:
         return max(left, key=lambda n: sum(gain for one, gain in gains[n].items() if one not in done[n]))

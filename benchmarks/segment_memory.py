@@ -121,10 +121,10 @@ def draw_frames(root: Path, folders: dict[int, Path]) -> None:
     for length, folder in folders.items():
         folder.mkdir()
         for n in range(length):
-            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{_drawn(n):05d}.jpg")
+            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{_choose_drawn(n):05d}.jpg")
 
 
-def _drawn(number: int) -> int:
+def _choose_drawn(number: int) -> int:
     """Number of the rendered frame that a frame shows."""
     back = number % (2 * N_DRAWN - 2)
     return min(back, 2 * N_DRAWN - 2 - back)
@@ -217,7 +217,7 @@ def _search(
     choice = FrameChoice(mode, STEP_FRAMES, MAX_STEP_FRAMES, MIN_CHANGE)
     for number, frame in enumerate(read_jpegs(folder)):
         if choice.wants(number, frame):
-            boxes = drawn[_drawn(number)][: 1 if number == 0 else 2 if number < n_frames // 2 else N_OBJECTS]
+            boxes = drawn[_choose_drawn(number)][: 1 if number == 0 else 2 if number < n_frames // 2 else N_OBJECTS]
             scores = np.full(len(boxes), 0.9, np.float32)
             sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
     with Spool(HEIGHT, WIDTH, folder.parent) as spool:

@@ -43,7 +43,7 @@ from mvideo_core.media.decode import read_clip
 from mvideo_core.miniworld.world import describe, make_world, render_shot, sample_shot
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.training.checkpoint import CHECKPOINTS, complete
+from mvideo_core.training.checkpoint import CHECKPOINTS, list_complete
 from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.latents.sloppy import Kind, SloppyDraw, SloppyOptions, apply_sloppy
 from mvideo_core.training.launch import launch
@@ -94,7 +94,7 @@ def train_adapters(place: Path, videos: int, steps: int) -> dict[str, str]:
             "samples": {"every": 0}, "checkpoints": {"every": 50, "keep": 1},
         }  # fmt: skip
         print(launch(load_profile("mini", values)), flush=True)
-        adapters[name] = str(complete(run / CHECKPOINTS)[-1])
+        adapters[name] = str(list_complete(run / CHECKPOINTS)[-1])
     return adapters
 
 

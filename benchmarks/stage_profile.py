@@ -81,7 +81,7 @@ class Sampler:
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     @contextmanager
-    def sampling(self) -> Iterator[None]:
+    def sample_inside(self) -> Iterator[None]:
         """Sample until the block ends."""
         self._thread.start()
         try:
@@ -146,7 +146,7 @@ def measure(
 def measure_stage(workspace: Workspace, name: str, options: Any) -> dict[str, Any]:
     """Run one stage and say where its time went."""
     sampler, cpu_s, start_s = Sampler(), _cpu_s(), time.perf_counter()
-    with sampler.sampling():
+    with sampler.sample_inside():
         summary = run_stage(workspace, STAGES.get(name), options.of(name), options.run)
     wall_s, used_s = time.perf_counter() - start_s, [now - then for now, then in zip(_cpu_s(), cpu_s, strict=True)]
     items, n_samples = max(1, sum(summary.counts.values())), max(1, sampler.kinds.total())

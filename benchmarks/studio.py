@@ -52,7 +52,7 @@ def draw_masks() -> MaskClip:
     return MaskClip(encode(masks), 8.0, ("horse", "dog", "rider"))
 
 
-def opening_ms(browser: Browser, page: Path) -> float:
+def time_opening(browser: Browser, page: Path) -> float:
     """Median time to read the masks."""
     times = []
     for _ in range(OPENINGS):
@@ -78,7 +78,7 @@ def main() -> None:
         masks = len(base64.b64encode(clip.sequence.to_bytes()))
         browser.resize(1280, 1000)
         result: dict[str, float] = {"page_bytes": size, "masks_bytes": masks, "runs": len(clip.sequence.edges) // 2}
-        result["read_ms"] = round(opening_ms(browser, page), 1)
+        result["read_ms"] = round(time_opening(browser, page), 1)
         for label, edits in (("as opened", ()), ("scale, zoom", ("scale", "zoom")), ("rotate", ("rotate",))):
             for name in edits:
                 add_edit(browser, name)

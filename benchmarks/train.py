@@ -60,7 +60,7 @@ def measure(
         bench = TrainerBench(options, where)
         bench.split()
         parts = [bench.split() for _ in range(rounds)]
-        step_s = [bench.whole() for _ in range(rounds)]
+        step_s = [bench.time_step() for _ in range(rounds)]
         memory = torch.cuda.max_memory_allocated() / 2**30 if where.type == "cuda" else None
         bench.close()
         del bench
@@ -119,7 +119,7 @@ class TrainerBench:
         self.objective: Any = self.trainer.objective
         self.device = device
 
-    def whole(self) -> float:
+    def time_step(self) -> float:
         """Seconds of a step as in training."""
         started_s = self._now()
         self.trainer.train_step()
@@ -194,12 +194,12 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
     bench = TrainerBench(TrainOptions.parse(changed), device)
     mask = bench.objective.transformer.mask_proj.weight
 
-    def frozen() -> None:
+    def step_frozen() -> None:
         mask.requires_grad_(False)
-        bench.whole()
+        bench.time_step()
         mask.requires_grad_(True)
 
-    works = {"ours": frozen, "with_mask": bench.whole, "diffusers": DiffusersLoop(options, device, batch).step}
+    works = {"ours": step_frozen, "with_mask": bench.time_step, "diffusers": DiffusersLoop(options, device, batch).step}
     took = interleave(works, rounds)
     bench.close()
     wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))

@@ -69,8 +69,8 @@ def measure_step(rounds: int = 7) -> dict[str, Any]:
             options = bench_options(f"thin-{size}", 1, str(latents), Path(folder), "cpu", 16, {"precision": "bf16"})
             bench = TrainerBench(options, torch.device("cpu"))
             bench.trainer.optimizer.step = _no_step  # type: ignore[assignment]
-            bench.whole()
-            host_s = spread([bench.whole() for _ in range(rounds)])
+            bench.time_step()
+            host_s = spread([bench.time_step() for _ in range(rounds)])
             calls = count_operations(bench.trainer.train_step)
             bench.close()
         gpu_s = gpu_seconds(size)
@@ -176,12 +176,12 @@ def _read_rate(size: str, latents: str) -> float:
     from mvideo_core.cogvideox.base import random_base
     from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.main import batch_maker, open_latents
-    from mvideo_core.training.sample_order import Feed, Split, ordered, rank_slots
+    from mvideo_core.training.sample_order import Feed, Split, order_samples, rank_slots
 
     options = bench_options(size, 1, latents, Path("unused"), "cpu", RANK, {})
     dataset, world = open_latents(options), _one_rank()
     split = Split(dataset.keys, 0, (), dataset.ids)
-    order = ordered(options.data, split.train, dataset.ids, 1, options.seed)
+    order = order_samples(options.data, split.train, dataset.ids, 1, options.seed)
     make = batch_maker(options, dataset, Schedule.of(random_base(size, parts=()).scheduler), options.seed, world)
     feed: Feed[Any, Any] = Feed(dataset, order, rank_slots(1, 1, 0, 1), make, options.data)
     started_s = 0.0
@@ -236,7 +236,7 @@ def measure_wait(steps: int = 40) -> dict[str, Any]:
         latents = draw_latents(Path(folder) / "latents", "mini-sincos", clips=8)
         options = bench_options("mini-sincos", 2, str(latents), Path(folder), "cpu", RANK, {})
         bench = TrainerBench(options, torch.device("cpu"))
-        bench.whole()
+        bench.time_step()
         metrics = [bench.trainer.train_step() for _ in range(steps)]
         bench.close()
     waited_s, step_s = (sum(one[name] for one in metrics) for name in ("perf/data_wait_s", "perf/step_s"))

@@ -65,7 +65,7 @@ def label_blends(video: Video) -> Labeled:
 
 def label_wipes(video: Video) -> Labeled:
     """Windows whose histograms differ and that hold no hard cut: all on wipes, the most different of the others."""
-    seen = spaced_frames(len(video.frames_THWC), float(video.fps), wipes.WipeOptions().min_spacing_s)
+    seen = space_frames(len(video.frames_THWC), float(video.fps), wipes.WipeOptions().min_spacing_s)
     features = [wipes.frame_features(video.frames_THWC[at]) for at in seen]
     pictures, histograms = [one for one, _ in features], [one for _, one in features]
     windows, measures = wipes.measure_histograms(np.stack(histograms), len(seen))
@@ -90,7 +90,7 @@ def label_wipes(video: Video) -> Labeled:
     return Labeled(np.array(rows, np.float64).reshape(-1, 5), np.array(kept, np.int64))
 
 
-def spaced_frames(n_frames: int, fps: float, min_spacing_s: float) -> np.ndarray:
+def space_frames(n_frames: int, fps: float, min_spacing_s: float) -> np.ndarray:
     """Numbers of the frames that a finder looks at."""
     seen = [0]
     for number in range(1, n_frames):

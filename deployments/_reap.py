@@ -76,7 +76,7 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
         now = _verdict(run)
         client.set_flow_run_state(run.id, now, force=True)
         found.append(Reaped(run, run.state_name or "", now.name or ""))
-    bury_tasks(client, [entry.run.id for entry in found])
+    mark_tasks_crashed(client, [entry.run.id for entry in found])
     return found
 
 
@@ -102,7 +102,7 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
     return again
 
 
-def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
+def mark_tasks_crashed(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
     """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many.
 
     Args:
@@ -125,7 +125,7 @@ def list_unfinished(client: SyncPrefectClient) -> list[FlowRun]:
     found = _query_unfinished(client, OURS)
     tagged = {run.id for run in found}
     untagged = [run for run in _query_unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
-    return [*found, *(run for run in untagged if _started_by_ours(client, run))]
+    return [*found, *(run for run in untagged if _is_started_by_ours(client, run))]
 
 
 def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
@@ -134,7 +134,7 @@ def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None 
     return read_all(client.read_flow_runs, flow_run_filter=chosen, sort=FlowRunSort.START_TIME_ASC)
 
 
-def _started_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
+def _is_started_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Whether the run at the root of a run's parents is one of ours."""
     while run.parent_task_run_id is not None:
         parent = client.read_task_run(run.parent_task_run_id).flow_run_id

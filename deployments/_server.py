@@ -23,7 +23,7 @@ class Server(NamedTuple):
     @property
     def works_with_us(self) -> bool:
         """Whether it is Prefect 3 and no older than the oldest tested version."""
-        return minor(self.version)[:1] == OLDEST[:1] and minor(self.version) >= OLDEST
+        return parse_minor(self.version)[:1] == OLDEST[:1] and parse_minor(self.version) >= OLDEST
 
 
 def ask(url: str) -> Server | None:
@@ -47,16 +47,16 @@ def require_version(url: str) -> None:
     """
     server = ask(url)
     if server is not None and not server.works_with_us:
-        raise StoreError(f"the server at {url} is Prefect {server.version}; {supported_versions()}")
+        raise StoreError(f"the server at {url} is Prefect {server.version}; {describe_supported()}")
 
 
-def supported_versions() -> str:
+def describe_supported() -> str:
     """The versions that work, for messages."""
     major, least = OLDEST
     return f"{major}.{least} or a newer {major} is needed, ideally the version installed here"
 
 
-def minor(version: str) -> tuple[int, ...]:
+def parse_minor(version: str) -> tuple[int, ...]:
     """ "3.9.1" is (3, 9); () if it is not a version."""
     words = version.split(".")[:2]
     return tuple(int(word) for word in words) if all(word.isdigit() for word in words) else ()

@@ -63,7 +63,7 @@ def alive(process: Started) -> bool:
     return ticks_of(process.pid) == process.ticks
 
 
-def running_api_url(folder: Path | None = None) -> str | None:
+def find_api_url(folder: Path | None = None) -> str | None:
     """API address of the stack's server; None if it is not running."""
     state = read_state(folder or default_folder())
     running = any(process.name == "server" and alive(process) for process in state.processes)

@@ -59,7 +59,7 @@ def _look(client: SyncPrefectClient, run_id: UUID, lines: LiveLines, seconds: fl
     run = client.read_flow_run(run_id)
     tree = list(run_tree(client, run))
     over = run.state is not None and run.state.is_final()
-    status = "" if over else f"{INDENT}{_doing(client, run, tree)}, {duration(seconds)}"
+    status = "" if over else f"{INDENT}{_describe_work(client, run, tree)}, {duration(seconds)}"
     lines.show([line_of(bar) for bar in progress_bars(client, tree)], status)
     return run.state if over else None
 
@@ -90,7 +90,7 @@ def line_of(bar: Artifact) -> Line:
     return Line(f"{bar.flow_run_id} {name}", f"{INDENT}{name:<16} {percent:>4.0f}%  {words}", percent >= 100)
 
 
-def _doing(client: SyncPrefectClient, run: FlowRun, tree: list[FlowRun]) -> str:
+def _describe_work(client: SyncPrefectClient, run: FlowRun, tree: list[FlowRun]) -> str:
     """What is running without a progress bar: the running tasks, or the state of the run."""
     running = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])))
     ids = FlowRunFilterId(any_=[one.id for one in tree])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from mvideo.deployments._environment import default_environment, load_environment
 from mvideo.deployments._ports import is_free
-from mvideo.deployments._server import ask, minor, supported_versions
-from mvideo.deployments._state import running_api_url
+from mvideo.deployments._server import ask, describe_supported, parse_minor
+from mvideo.deployments._state import find_api_url
 from mvideo_core.doctor import CheckContext, Finding, check
 
 CLOCK_S = 5.0
@@ -31,9 +31,9 @@ def versions(context: CheckContext) -> Iterator[Finding]:
         step = "check `mvideo server status` and its logs, or unset PREFECT_API_URL"
         yield Finding(status="problem", what=f"Prefect {client}; the server at {url} does not respond", next_step=step)
     elif not server.works_with_us:
-        what = f"client Prefect {client}, server {server.version} at {url}: {supported_versions()}"
+        what = f"client Prefect {client}, server {server.version} at {url}: {describe_supported()}"
         yield Finding(status="problem", what=what, next_step="install one there, then restart the server")
-    elif minor(server.version) != minor(client):
+    elif parse_minor(server.version) != parse_minor(client):
         step = "install the same version on both sides at the next opportunity"
         what = f"client Prefect {client}, server {server.version} at {url}: they work together, but are tested less"
         yield Finding(status="warning", what=what, next_step=step)
@@ -44,7 +44,7 @@ def versions(context: CheckContext) -> Iterator[Finding]:
 @check("port", "server")
 def port(context: CheckContext) -> Iterator[Finding]:
     """Whether the environment's server can listen on its port."""
-    if running_api_url():
+    if find_api_url():
         return
     environment = load_environment(default_environment())
     if environment.server and not is_free(environment.port):
@@ -71,4 +71,4 @@ def clock(context: CheckContext) -> Iterator[Finding]:
 
 
 def _url() -> str | None:
-    return running_api_url() or os.environ.get("PREFECT_API_URL")
+    return find_api_url() or os.environ.get("PREFECT_API_URL")

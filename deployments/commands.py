@@ -19,7 +19,7 @@ def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | N
     """Start server and workers, register pool, queues, automation and deployments. Rerun to start what is missing."""
     from mvideo.deployments.stack import Stack
 
-    _logging()
+    _set_up_logging()
     stack = Stack(state, environment, port)
     stack.up()
     _print(stack)
@@ -30,7 +30,7 @@ def down(state: Path | None = STATE) -> None:
     """Stop everything that `up` started; active runs are marked Crashed and can be retried after the next `up`."""
     from mvideo.deployments.stack import Stack
 
-    _logging()
+    _set_up_logging()
     Stack(state).down()
     typer.echo("stopped")
 
@@ -43,7 +43,7 @@ def status(state: Path | None = STATE) -> None:
     stack = Stack(state)
     _print(stack)
     wanted = {plan.name for plan in stack.plan_workers()} | ({"server"} if stack.environment.server else set())
-    if wanted - {process.name for process in stack.running()} or not stack.healthy():
+    if wanted - {process.name for process in stack.find_running()} or not stack.healthy():
         raise typer.Exit(1)
 
 
@@ -52,7 +52,7 @@ def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None
     """Register pool, queues, automation and deployments on a running server; starts nothing."""
     from mvideo.deployments.stack import Stack
 
-    _logging()
+    _set_up_logging()
     stack = Stack(state, environment)
     stack.register()
     pool = stack.environment.pool
@@ -69,7 +69,7 @@ def reap(
     from mvideo.deployments._reap import retry_crashed
     from mvideo.deployments.stack import Stack
 
-    _logging()
+    _set_up_logging()
     stack = Stack(state, environment)
     found = stack.reap()
     for entry in found:
@@ -91,7 +91,7 @@ def watch(
     """Like `up`, but in the foreground: restart dead processes, repair and retry their runs. Ctrl-C stops all."""
     from mvideo.deployments.stack import Stack
 
-    _logging()
+    _set_up_logging()
     stack = Stack(state, environment, port)
     stack.up()
     _print(stack)
@@ -101,7 +101,7 @@ def watch(
         stack.down()
 
 
-def _logging() -> None:
+def _set_up_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("mvideo.deployments").setLevel(logging.INFO)
 
@@ -110,9 +110,9 @@ def _print(stack: "object") -> None:
     from mvideo.deployments.stack import Stack
 
     assert isinstance(stack, Stack)
-    for process in stack.running():
+    for process in stack.find_running():
         typer.echo(f"{process.name:<14} pid {process.pid}")
-    if not stack.running():
+    if not stack.find_running():
         typer.echo("nothing is running; start it with `mvideo server up`")
         return
     typer.echo(f"environment    {stack.environment_name}")

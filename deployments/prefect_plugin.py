@@ -30,9 +30,9 @@ def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
     sys.argv[:] = with_full_names(sys.argv)
     if ctx.api_url or "PREFECT_API_URL" in os.environ:
         return None
-    from mvideo.deployments._state import running_api_url
+    from mvideo.deployments._state import find_api_url
 
-    url = running_api_url()
+    url = find_api_url()
     if url:
         return SetupResult(env={"PREFECT_API_URL": url}, note="server started by `mvideo server up`")
     if asks_for_ours(sys.argv):

@@ -92,7 +92,7 @@ class Stack:
         known = {**os.environ, **self.settings}
         return SyncPrefectClient(self.url, auth_string=known.get("PREFECT_API_AUTH_STRING"))
 
-    def running(self) -> list[Started]:
+    def find_running(self) -> list[Started]:
         """Our live server and workers."""
         self.state = read_state(self.folder)
         return [process for process in self.state.processes if alive(process)]
@@ -144,7 +144,7 @@ class Stack:
 
     def down(self) -> None:
         """Stop the workers, then everything they left running, mark their runs Crashed, stop the server."""
-        running = self.running()
+        running = self.find_running()
         workers = [process.pid for process in running if process.name != "server"]
         processes.end(workers, WORKER_GRACE_S)
         server = {process.pid for process in running if process.name == "server"}
@@ -161,7 +161,7 @@ class Stack:
         with self.client() as client:
             ours = {plan.name for plan in self.plan_workers()}
             others = [worker.name for worker in self._workers_known(client) if worker.name not in ours]
-            starting = any(process.name != "server" for process in self.running())
+            starting = any(process.name != "server" for process in self.find_running())
             elsewhere = bool(others) or not self.environment.server  # a joined server has runs of other hosts
             found = reap(client, silent_s=self.environment.silent_s, elsewhere=elsewhere, starting=starting)
         for entry in found:
@@ -177,7 +177,7 @@ class Stack:
         """
         while not until():
             wanted = {plan.name for plan in self.plan_workers()} | ({"server"} if self.environment.server else set())
-            if wanted - {process.name for process in self.running()} or not self.healthy():
+            if wanted - {process.name for process in self.find_running()} or not self.healthy():
                 self.up(deploy=False)
             self.reap()
             if max_runs:
@@ -208,7 +208,7 @@ class Stack:
         if not self.environment.server:
             self._require_server()
             return
-        if any(process.name == "server" for process in self.running()) and self._comes_up():
+        if any(process.name == "server" for process in self.find_running()) and self._comes_up():
             return
         self._require_password()
         # A server that died restarts on the port where its clients look for it.
@@ -243,13 +243,13 @@ class Stack:
         while time.monotonic() < deadline:
             if self.healthy():
                 return True
-            if not any(process.name == "server" for process in self.running()):
+            if not any(process.name == "server" for process in self.find_running()):
                 return False
             time.sleep(0.25)
         return False
 
     def _start_workers(self, client: SyncPrefectClient) -> None:
-        there = {process.name for process in self.running()}
+        there = {process.name for process in self.find_running()}
         plans = [plan for plan in self.plan_workers() if plan.name not in there]
         for plan in plans:
             queues = [word for queue in plan.options.queues for word in ("--work-queue", queue)]
@@ -261,7 +261,7 @@ class Stack:
         wanted = {plan.name for plan in plans}
         started_s = time.time()
         while wanted:
-            if lost := wanted - {process.name for process in self.running()}:
+            if lost := wanted - {process.name for process in self.find_running()}:
                 raise StoreError(f"worker {sorted(lost)} exited at once; see {self.folder}/logs/")
             if time.time() - started_s > WORKER_WAIT_S:
                 raise StoreError(f"worker {sorted(wanted)} did not report; see {self.folder}/logs/")

@@ -86,7 +86,7 @@ def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> N
     killed = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: killed.set())
     deadline = time.monotonic() + KILLED_WITHIN_S
-    while _cancelling(client, run_id):
+    while _is_cancelling(client, run_id):
         orphaned = is_gone(worker)
         if killed.is_set() and not orphaned:
             return  # by the worker, which sets the run to Cancelled after its hooks
@@ -97,6 +97,6 @@ def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> N
         killed.wait(POLL_S)
 
 
-def _cancelling(client: "SyncPrefectClient", run_id: UUID) -> bool:
+def _is_cancelling(client: "SyncPrefectClient", run_id: UUID) -> bool:
     state = client.read_flow_run(run_id).state
     return state is not None and state.is_cancelling()

@@ -25,7 +25,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from mvideo.flows._notices import failure_table
 from mvideo.flows._progress import StageBoard
 from mvideo.flows._ray_hosts import ray_packages, require_reachable
-from mvideo.flows._steps import Engine, EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.flows._steps import Engine, EngineOptions, Outcome, Resource, Step, slice_evenly
 from mvideo.flows._workers import WorkerEngine
 from mvideo.tasks.stages import TASKS, Parts, PartsDone
 from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
@@ -38,7 +38,7 @@ from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 2.0
+POLL_S = 2.0
 FINAL_ERRORS = (ConfigError, ModelError)
 """Errors that every other part of the stage would hit too; the stage is not started on another part."""
 
@@ -94,7 +94,7 @@ class Scheduler:
             can.
         """
         while self._start_ready():
-            for outcome in self.engine.collect(LOOK_EVERY_S):
+            for outcome in self.engine.collect(POLL_S):
                 self._note(outcome)
             for board in self.boards.values():
                 board.publish()
@@ -253,7 +253,7 @@ class RayEngine(TaskRunnerEngine):
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
         """GPU tasks take slices, CPU tasks single parts."""
-        return 1 if resource == "cpu" else even_slice(n_parts, self.slots["gpu"], self.engine.parts_per_run)
+        return 1 if resource == "cpu" else slice_evenly(n_parts, self.slots["gpu"], self.engine.parts_per_run)
 
     def start(
         self, step: Step, parameters: dict[str, Any], dependencies: dict[str, set[RunInput]]

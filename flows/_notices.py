@@ -47,24 +47,24 @@ def failure_table(workspace: Workspace, stage: str, markers: Sequence[Marker]) -
     if table:
         shown = table[:MAX_FAILED_SHOWN]
         note = f"{n_failed} failed items of stage {stage}; {len(shown)} shown. `mvideo retry-failed` retries them."
-        shows(create_table_artifact, table=shown, key=f"{stage}-failed", description=note)
+        publish(create_table_artifact, table=shown, key=f"{stage}-failed", description=note)
 
 
 def report_page(workspace: Workspace, summary: ReportSummary) -> None:
     """The funnel as a table "funnel", some overlay pictures as "overlays", and all locations as "report"."""
     table = [_funnel_line(step) for step in summary.funnel]
-    shows(create_table_artifact, table=table, key="funnel", description="Every item that entered is in one place.")
+    publish(create_table_artifact, table=table, key="funnel", description="Every item that entered is in one place.")
     if summary.gallery:
         text = "\n\n".join(_overlay(workspace, summary, item) for item in summary.gallery[:MAX_OVERLAYS])
-        shows(create_markdown_artifact, markdown=text, key="overlays", description="Masks drawn over some clips.")
+        publish(create_markdown_artifact, markdown=text, key="overlays", description="Masks drawn over some clips.")
     page = f"{workspace.folder.url.rstrip('/')}/{summary.path}"
     dataset = workspace.pointer("dataset") or {}
     lines = [f"Report: `{page}`"]
     if dataset:
         lines += [f"Dataset: `{workspace.folder.url.rstrip('/')}/{dataset['path']}`", f"Digest: `{dataset['digest']}`"]
-    shows(create_markdown_artifact, markdown="\n\n".join(lines), key="report", description="What this run wrote.")
+    publish(create_markdown_artifact, markdown="\n\n".join(lines), key="report", description="What this run wrote.")
     if workspace.folder.is_local:
-        shows(create_link_artifact, link=f"file://{page}", link_text="report", key="report-link", description=page)
+        publish(create_link_artifact, link=f"file://{page}", link_text="report", key="report-link", description=page)
     log.info("report: %s", page)
 
 
@@ -78,7 +78,7 @@ def conclude(summary: R, warnings: Sequence[str]) -> R | State[R]:
     for warning in warnings:
         log.warning("%s", warning)
     text = "\n".join(f"- {warning}" for warning in warnings)
-    shows(create_markdown_artifact, markdown=text, key="warnings", description="Why the result needs attention.")
+    publish(create_markdown_artifact, markdown=text, key="warnings", description="Why the result needs attention.")
     return Completed(data=summary, name="CompletedWithWarnings", message="; ".join(warnings))
 
 
@@ -103,7 +103,7 @@ def _funnel_line(step: FunnelStep) -> dict[str, Any]:
     }
 
 
-def shows(create: Callable[..., Any], **values: Any) -> None:
+def publish(create: Callable[..., Any], **values: Any) -> None:
     """Create an artifact. Display only: failures to reach the server are ignored."""
     try:
         create(**values)

@@ -34,10 +34,10 @@ def _watch(worker: int) -> None:
 
 def is_gone(worker: int) -> bool:
     """Whether the worker, this process's original parent, is gone."""
-    return os.getppid() != worker or unread(1)
+    return os.getppid() != worker or has_no_reader(1)
 
 
-def unread(fd: int) -> bool:
+def has_no_reader(fd: int) -> bool:
     """Whether a file descriptor is a pipe without a reader: its worker died before we knew it."""
     poll = select.poll()
     poll.register(fd, 0)  # errors are reported whatever the mask

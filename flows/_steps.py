@@ -80,6 +80,6 @@ class Engine(Protocol):
         """Jobs that ended since the last call; waits up to `timeout_s` for one."""
 
 
-def even_slice(n_parts: int, slots: int, parts_per_run: int) -> int:
+def slice_evenly(n_parts: int, slots: int, parts_per_run: int) -> int:
     """Parts per job: as configured, otherwise chosen so that each slot gets about four jobs."""
     return parts_per_run or max(1, -(-n_parts // (4 * slots)))

@@ -5,22 +5,24 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from mvideo.flows._notices import shows
+from mvideo.flows._notices import publish
 from mvideo.tasks._pictures import svg_url
 from mvideo_core.training.report import CURVES, RunReport
 
 MAX_SVG_BYTES = 200_000
 
 
-def training_page(report: RunReport) -> None:
+def publish_training(report: RunReport) -> None:
     """Last value of every metric as a table "train-metrics", the curves as a picture, and where the run is."""
     table: list[dict[str, Any]] = [{"metric": name, "value": f"{value:.6g}"} for name, value in report.last.items()]
     if table:
         note = f"Latest values, step {report.step} of {report.steps}; metrics.jsonl has all of them."
-        shows(create_table_artifact, table=table, key="train-metrics", description=note)
+        publish(create_table_artifact, table=table, key="train-metrics", description=note)
     run = Path(report.run)
-    shows(create_markdown_artifact, markdown=_page(report, run), key="train-report", description="What this run made.")
-    shows(create_link_artifact, link=f"file://{run.absolute()}", link_text=run.name, key="train-run")
+    publish(
+        create_markdown_artifact, markdown=_page(report, run), key="train-report", description="What this run made."
+    )
+    publish(create_link_artifact, link=f"file://{run.absolute()}", link_text=run.name, key="train-run")
 
 
 def _page(report: RunReport, run: Path) -> str:

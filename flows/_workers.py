@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Scheduled
 
-from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, slice_evenly
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ConfigError, ModelError, StoreError
 from mvideo_core.base.options import SHOWN, digest
@@ -45,7 +45,7 @@ class WorkerEngine:
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
         """Each stage run takes a slice: starting it costs about ten seconds, and weights load once per run."""
-        return even_slice(n_parts, self.slots[resource], self.engine.parts_per_run)
+        return slice_evenly(n_parts, self.slots[resource], self.engine.parts_per_run)
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
         """Id of the stage run, new or found again; a finished job if the store already has all its parts."""

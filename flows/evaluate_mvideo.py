@@ -8,7 +8,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from mvideo.flows._evaluation import score_parts
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
+from mvideo.flows._notices import MAX_FAILED_SHOWN, publish
 from mvideo.flows._root import in_root
 from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
 from mvideo_core.base.forms import ProfileName, Values
@@ -71,15 +71,15 @@ def _problems(found: Validation) -> None:
     table = [one.model_dump() for one in found.problems[:MAX_FAILED_SHOWN]]
     if table:
         note = f"{found.n_errors} errors, {len(found.problems) - found.n_errors} warnings; {len(table)} shown."
-        shows(create_table_artifact, table=table, key="evaluation-problems", description=note)
+        publish(create_table_artifact, table=table, key="evaluation-problems", description=note)
 
 
 def _pages(loaded: LoadedResult, page: str) -> None:
     """Results as a page and a table, and the location of all files."""
     text = f"{to_markdown(loaded.result)}\n\nResults: `{loaded.folder}`" + (f"\n\nReport: `{page}`" if page else "")
-    shows(create_markdown_artifact, markdown=text, key="evaluation-results", description="What was measured.")
-    shows(create_table_artifact, table=rows_of(loaded.result), key="evaluation", description="Means and intervals.")
+    publish(create_markdown_artifact, markdown=text, key="evaluation-results", description="What was measured.")
+    publish(create_table_artifact, table=rows_of(loaded.result), key="evaluation", description="Means and intervals.")
     if page:
-        shows(
+        publish(
             create_link_artifact, link=f"file://{page}", link_text="report", key="evaluation-report", description=page
         )

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import shows
+from mvideo.flows._notices import publish
 from mvideo.flows._root import in_root
 from mvideo.tasks.generate import generate
 from mvideo_core.cogvideox.base import BaseOptions
@@ -48,12 +48,12 @@ def generate_video(
         workspace: without prompt and source, the first sample of this workspace's dataset provides both.
     """
     if workspace and not prompt and source == SourceOptions():
-        source = SourceOptions(sample=first_sample(Workspace.existing(workspace)))
+        source = SourceOptions(sample=first_sample(Workspace.open_existing(workspace)))
     request = GenerateRequest(
         prompt=prompt, source=source, base=base, adapter=adapter, allow_other_base=allow_other_base, options=options
     )
     require("generate", CheckContext(base=base))
     made = generate(request, out, overwrite)
     page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"
-    shows(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")
+    publish(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")
     return made

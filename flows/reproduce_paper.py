@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import shows
+from mvideo.flows._notices import publish
 from mvideo.flows._root import in_root
 from mvideo.flows._shared_jobs import SharedJob, share
 from mvideo.flows.build_mask_dataset import build_mask_dataset
@@ -95,5 +95,5 @@ def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
 
 def _pages(root: Path, page: str) -> None:
     texts = [path.read_text(encoding="utf-8") for path in visible_files(root / "tables", ".md")]
-    shows(create_markdown_artifact, markdown="\n\n".join(texts), key="paper-tables", description="Tables 2 to 5.")
-    shows(create_link_artifact, link=f"file://{page}", link_text="all results", key="paper-page", description=page)
+    publish(create_markdown_artifact, markdown="\n\n".join(texts), key="paper-tables", description="Tables 2 to 5.")
+    publish(create_link_artifact, link=f"file://{page}", link_text="all results", key="paper-page", description=page)

@@ -8,7 +8,7 @@ from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._steps import EngineOptions
-from mvideo.flows._training import training_page
+from mvideo.flows._training import publish_training
 from mvideo.tasks.train import train
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.forms import ProfileName, Values
@@ -56,5 +56,5 @@ def train_mvideo(
         found = write_latents(workspace, latents or LatentOptions(base=chosen.base), engine)
         chosen = chosen.model_copy(update={"data": chosen.data.model_copy(update={"latents": found})})
     report = train(chosen)
-    training_page(report)
+    publish_training(report)
     return report

@@ -10,7 +10,7 @@ from mvideo_core.training.latents.options import LatentOptions
 @io_task
 def plan_encode(workspace: str) -> int:
     """Returns: the number of encode parts of the current dataset."""
-    return plan_latents(Workspace.existing(workspace))
+    return plan_latents(Workspace.open_existing(workspace))
 
 
 @io_task

@@ -9,7 +9,7 @@ from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo_core.evaluation.export import write_exports
 from mvideo_core.evaluation.plan import Part, parse_part
 from mvideo_core.evaluation.request import EvaluateRequest
-from mvideo_core.evaluation.result import collect, read_result, waiting_parts
+from mvideo_core.evaluation.result import collect, find_waiting_parts, read_result
 from mvideo_core.evaluation.run import score_part
 from mvideo_core.evaluation.validate import Validation, validate
 
@@ -42,7 +42,7 @@ def score(request: EvaluateRequest, part: str) -> dict[str, str]:
 @io_task
 def parts_to_score(request: EvaluateRequest, n_parts: int) -> list[int]:
     """Parts that are not scored yet, or whose files have changed since."""
-    return waiting_parts(request.plan(), n_parts, request.out)
+    return find_waiting_parts(request.plan(), n_parts, request.out)
 
 
 @io_task

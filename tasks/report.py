@@ -8,4 +8,4 @@ from mvideo_core.store.workspace import Workspace
 @io_task
 def report(workspace: str) -> ReportSummary:
     """Write the report of the workspace's current state."""
-    return build_report(Workspace.existing(workspace))
+    return build_report(Workspace.open_existing(workspace))

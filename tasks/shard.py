@@ -10,7 +10,7 @@ from mvideo_core.store.workspace import Workspace
 @io_task
 def plan_shards(workspace: str, options: ShardOptions) -> int:
     """Decide which sample goes into which shard. Returns: the number of shard parts."""
-    return plan_dataset(Workspace.existing(workspace), options)
+    return plan_dataset(Workspace.open_existing(workspace), options)
 
 
 @io_task

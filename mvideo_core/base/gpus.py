@@ -48,7 +48,7 @@ def gpus() -> list[Gpu]:
     if answer.returncode and "No devices" not in " ".join(output):
         why = output[0] if output else f"exit code {answer.returncode}"
         raise ConfigError(f"nvidia-smi fails: {why}; driver and kernel module do not match: reinstall or reboot")
-    return visible(parse_listing(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return choose_visible(parse_listing(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def parse_listing(listing: str) -> list[Gpu]:
@@ -65,7 +65,7 @@ def parse_listing(listing: str) -> list[Gpu]:
     return found
 
 
-def visible(found: list[Gpu], choice: str | None) -> list[Gpu]:
+def choose_visible(found: list[Gpu], choice: str | None) -> list[Gpu]:
     """The GPUs that CUDA_VISIBLE_DEVICES allows; as in CUDA, the list ends at the first entry that is not a GPU."""
     if choice is None:
         return found

@@ -78,7 +78,7 @@ class Options(BaseModel):
             return cls.model_validate(values or {})
         except ValidationError as error:
             problems = error.errors()
-            misfits = [_misfit(problem) for problem in problems]
+            misfits = [_describe_misfit(problem) for problem in problems]
             if all(misfits):
                 raise ConfigError(f"{where}: {'; '.join(misfits)}") from None
             lines = [f"{where}: {cls.__name__} does not accept these values:"]
@@ -193,7 +193,7 @@ def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str,
     return ".".join(str(step) for step in path), inner
 
 
-def _misfit(problem: Any) -> str:
+def _describe_misfit(problem: Any) -> str:
     """The message of a record's own check of values that do not go together, where no single key is wrong; else ""."""
     if problem["type"] != "value_error" or not isinstance(problem["input"], dict):
         return ""

@@ -91,7 +91,7 @@ class Row(Record):
     content_key: str = ""
     """Content key of the item that gave this row, set by the runner; lets later runs reuse the row."""
 
-    def absent(self) -> set[str]:
+    def list_absent(self) -> set[str]:
         """Optional fields that have their default."""
         return {name for name in self.optional if getattr(self, name) == type(self).model_fields[name].default}
 

@@ -2,7 +2,7 @@
 
 A cancellation, Ctrl-C or the end of a worker raises an exception in the main thread only; threads of a pool would work
 to the end of their parts. `pool_that_stops` passes the stop on to them; loops over frames, items and blocks of a file
-check for it with `heeding` or `raise_if_stopped`.
+check for it with `stop_between` or `raise_if_stopped`.
 """
 
 import threading
@@ -30,7 +30,7 @@ def raise_if_stopped() -> None:
         raise Stopped("stop requested; journaled work is kept")
 
 
-def heeding(things: Iterable[T]) -> Iterator[T]:
+def stop_between(things: Iterable[T]) -> Iterator[T]:
     """The same items, with a check for a stop before each."""
     for thing in things:
         raise_if_stopped()

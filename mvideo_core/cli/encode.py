@@ -37,7 +37,7 @@ def encode(
     from mvideo_core.curation.stages.publish_latents import current_latents
 
     values = read_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
-    chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace.existing(workspace)
+    chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace.open_existing(workspace)
     require("encode", CheckContext(workspace=workspace, latents=chosen))
     summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))
     counts = summary.counts

@@ -110,7 +110,7 @@ def run(
     """
     from mvideo_core.evaluation.overwrite_check import check_replaces_nothing
     from mvideo_core.evaluation.plan import Part, parse_part
-    from mvideo_core.evaluation.result import collect, waiting_parts
+    from mvideo_core.evaluation.result import collect, find_waiting_parts
     from mvideo_core.evaluation.run import score_part
     from mvideo_core.evaluation.validate import validate
 
@@ -124,7 +124,7 @@ def run(
         if strict and found.n_errors:
             raise ConfigError(f"eval: {found.n_errors} errors above; fix them, or drop --strict")
     score_part(plan, piece, out, show_progress, overwrite)
-    if waiting := waiting_parts(plan, piece.count, out):
+    if waiting := find_waiting_parts(plan, piece.count, out):
         typer.echo(f"part {piece.index} of {piece.count} scored; waiting for parts {waiting}")
         return
     collect(plan, piece.count, out)

@@ -43,7 +43,7 @@ def forget(
     from mvideo_core.store.workspace import Workspace
 
     folders = [local_path(folder, "--search") for folder in search]
-    removal = Removal(Workspace.existing(workspace), names, certificate, folders, copies)
+    removal = Removal(Workspace.open_existing(workspace), names, certificate, folders, copies)
     for line in (*_lines(removal.before), *_lines_elsewhere(removal.elsewhere)):
         typer.echo(line)
     for one in removal.shared:

@@ -87,7 +87,7 @@ def stage(
 
     if parts and name in ("shard", "report"):
         raise ConfigError(f"--parts {parts}: stage {name} handles all parts together; drop --parts")
-    chosen, ws = _options(profile, options, set_), Workspace.existing(workspace)
+    chosen, ws = _options(profile, options, set_), Workspace.open_existing(workspace)
     if name == "report":
         report = build_report(ws)
         typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")

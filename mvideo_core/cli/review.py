@@ -31,7 +31,7 @@ def review(
     from mvideo_core.store.decisions import DecisionFile
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace.existing(workspace)
+    ws = Workspace.open_existing(workspace)
     if decisions:
         DecisionFile(ws).choose(Path(decisions))
     with ReviewServer(ws, port, who) as server:

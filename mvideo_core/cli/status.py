@@ -28,7 +28,7 @@ def status(
     from mvideo_core.store.stage_counts import failures, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
 
-    ws = snapshot(Workspace.existing(workspace))
+    ws = snapshot(Workspace.open_existing(workspace))
     names = in_use(ws, workspace_stages(ws))
     states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in names]
     if as_json:

@@ -67,7 +67,7 @@ def mask_to_video(
     )
     taken: set[str] = set()
     if training:
-        for sample, clip, *_ in current_samples(Workspace.existing(training)):
+        for sample, clip, *_ in current_samples(Workspace.open_existing(training)):
             taken |= {sample.video_id, clip.source_sha256} - {""}
     candidates = _candidates(workspace)
     _write(choose_mask_to_video(candidates, options, taken), Path(out), length)
@@ -131,7 +131,7 @@ def manifest_(
     from mvideo_core.curation.stages.publish import dataset_root
     from mvideo_core.evaluation.testset_manifest import name_of, seconds_of, write_test_manifest
 
-    made, root = read_test_set(testset), dataset_root(Workspace.existing(workspace))
+    made, root = read_test_set(testset), dataset_root(Workspace.open_existing(workspace))
     length = seconds or seconds_of(system)
     written = write_test_manifest(made, root, Path(out), name_of(system), videos, length)
     typer.echo(f"{written.n_items} items: {written.path}\nmvideo eval validate {written.path}")
@@ -158,7 +158,7 @@ def vbench(
 
 
 def _candidates(workspace: str) -> list[TestCandidate]:
-    return [candidate_of(sample) for sample, *_ in current_samples(Workspace.existing(workspace))]
+    return [candidate_of(sample) for sample, *_ in current_samples(Workspace.open_existing(workspace))]
 
 
 class _Length(NamedTuple):

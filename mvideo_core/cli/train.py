@@ -149,7 +149,7 @@ def _current(workspace: str) -> str:
     from mvideo_core.curation.stages.publish_latents import current_latents
     from mvideo_core.store.workspace import Workspace
 
-    return current_latents(Workspace.existing(workspace))
+    return current_latents(Workspace.open_existing(workspace))
 
 
 def _flags_in_use(flags: dict[str, Any]) -> dict[str, Any]:

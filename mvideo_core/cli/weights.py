@@ -13,7 +13,7 @@ from mvideo_core.cogvideox.folder_check import Problem, is_cogvideox, model_prob
 from mvideo_core.weights import catalog, hub
 from mvideo_core.weights.fetch import fetch
 from mvideo_core.weights.records import FETCHED, WeightsEntry, read_record, weights_dir
-from mvideo_core.weights.tensors import first_not_finite, stored_tensors
+from mvideo_core.weights.tensors import first_not_finite, list_stored
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, check, fetch and convert models.")
 NAMES = typer.Argument(None, help="Names from `mvideo weights list`.", show_default=False)
@@ -43,7 +43,7 @@ def list_(
     for item in catalog.entries():
         states = catalog.check(item.name, item.kind, digests=False)
         wrong = [state for state in states if state.problem]
-        absent = catalog.absent(states)
+        absent = catalog.is_absent(states)
         here = "here" if not wrong else "not here" if absent else _summary(item.folder, states)
         if here == "here" and not item.shipped and is_cogvideox(item.folder):
             problems = model_problems(item.folder)
@@ -199,7 +199,7 @@ def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bo
     problems = []
     for state in states:
         if state.path.suffix == ".safetensors":
-            bad = first_not_finite(stored_tensors([state.path]), deep)
+            bad = first_not_finite(list_stored([state.path]), deep)
             problems += [Problem(state.path, f"tensor {bad} has non-finite values")] if bad else []
     return problems
 

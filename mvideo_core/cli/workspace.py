@@ -31,7 +31,7 @@ def verify(
     from mvideo_core.store.verify import verify_stage
     from mvideo_core.store.workspace import Workspace
 
-    ws = snapshot(Workspace.existing(workspace))
+    ws = snapshot(Workspace.open_existing(workspace))
     problems = [
         problem for name, row_class in workspace_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]
@@ -52,7 +52,7 @@ def retry(
     from mvideo_core.store.retry_failed import retry_failed
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace.existing(workspace)
+    ws = Workspace.open_existing(workspace)
     chosen = {name: row for name, row in workspace_rows(ws).items() if stage in ("", name)}
     if not chosen:
         raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(workspace_rows(ws))}")
@@ -80,7 +80,7 @@ def gc(
     from mvideo_core.engine.garbage import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace.existing(workspace)
+    ws = Workspace.open_existing(workspace)
     freed = collect_garbage(ws, workspace_rows(ws), not delete, None if min_age_h is None else min_age_h * 3600)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")

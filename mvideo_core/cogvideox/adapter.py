@@ -34,7 +34,7 @@ from mvideo_core.cogvideox.adapter_files import (
 from mvideo_core.cogvideox.adapter_header import CONTENT_KEYS, about_of, conditioning_header, lora_header, read_header
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.cogvideox.weights_digest import CONDITIONING_CONFIG, base_sha256, encoder_digests
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 
 if TYPE_CHECKING:
     import torch
@@ -171,7 +171,7 @@ def load_adapter(
         present(folder, name)
     check_adapter(AdapterFiles(folder / LORA_FILE, ours=True), transformer.config)
     format = load_conditioning(transformer, folder, allow_other_base)
-    with loading(folder / LORA_FILE):
+    with explain_failures(folder / LORA_FILE):
         state, metadata = CogVideoXLoraLoaderMixin.lora_state_dict(
             str(folder), weight_name=LORA_FILE, return_lora_metadata=True, local_files_only=True, use_safetensors=True
         )
@@ -208,7 +208,7 @@ def load_conditioning(
     then, now = record["base"], {"sha256": base_digest(transformer)} | encoders_of(transformer)
     for key, part in BASE_PARTS.items():
         _check_base(Path(folder), str(then.get(key, "")), now.get(key, ""), part, flag, allow_other_base)
-    with loading(Path(folder) / CONDITIONING_FILE):
+    with explain_failures(Path(folder) / CONDITIONING_FILE):
         state = load_file(present(Path(folder), CONDITIONING_FILE))
     own = conditioning_state(transformer)
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
@@ -320,13 +320,13 @@ def _check_targets(transformer: "MVideoTransformer3DModel", targets: tuple[str, 
     linears = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in linears):
-            ends = sorted({_ending(name) for name in linears if name.startswith("transformer_blocks.")})
+            ends = sorted({_drop_block_name(name) for name in linears if name.startswith("transformer_blocks.")})
             raise ConfigError(
                 f"lora: target_modules: {target!r} matches no linear layer; the blocks have: {', '.join(ends)}"
             )
 
 
-def _ending(name: str) -> str:
+def _drop_block_name(name: str) -> str:
     return ".".join(name.split(".")[2:])
 
 

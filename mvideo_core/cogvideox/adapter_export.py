@@ -25,8 +25,8 @@ from mvideo_core.cogvideox.adapter_files import (
 )
 from mvideo_core.cogvideox.adapter_header import CONTENT_KEYS, CardOptions, about_of, lora_header, read_header
 from mvideo_core.weights.file_checks import content_problem
-from mvideo_core.weights.reading import loading
-from mvideo_core.weights.tensors import first_not_finite, stored_tensors
+from mvideo_core.weights.reading import explain_failures
+from mvideo_core.weights.tensors import first_not_finite, list_stored
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ def _check_adapter(files: AdapterFiles) -> dict[str, Any]:
     for path in paths:
         if problem := content_problem(path):
             raise ModelError(f"adapter: {path}: {problem}; copy the adapter again")
-    if bad := first_not_finite(stored_tensors([files.lora]), deep=True):
+    if bad := first_not_finite(list_stored([files.lora]), deep=True):
         raise ModelError(f"adapter: {files.lora}: {bad} has non-finite values (NaN or infinity)")
     if not files.ours:
         return {"base": {}, "format": None}
@@ -126,7 +126,7 @@ def _layers(lora: Path) -> "tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], 
     """A and B of each layer, and alpha: from the header, else the rank, as in diffusers."""
     from safetensors.torch import load_file
 
-    with loading(lora):
+    with explain_failures(lora):
         tensors = load_file(lora)
     names = {name.removesuffix(A_ENDING).removesuffix(B_ENDING) for name in tensors}
     odd = [name for name in sorted(tensors) if not re.fullmatch(r"transformer\..+\.lora_[AB]\.weight", name)]

@@ -14,14 +14,14 @@ from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import digest
-from mvideo_core.cogvideox.expected import Shapes, expected_shapes
+from mvideo_core.cogvideox.expected import Shapes, compute_shapes
 from mvideo_core.cogvideox.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS, file_tensors
 from mvideo_core.weights.catalog import entries, find
 from mvideo_core.weights.fetch import fetch_repository
 from mvideo_core.weights.file_checks import content_problem, safetensors_header
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 from mvideo_core.weights.records import Repository, WeightsEntry, WeightsFile
-from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors
+from mvideo_core.weights.tensors import StoredTensor, first_not_finite, list_stored
 
 if TYPE_CHECKING:
     import torch
@@ -163,17 +163,17 @@ def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = 
     for path in (files.lora, *own):
         if problem := content_problem(path):
             raise ModelError(f"{option}: {path}: {problem}; copy the adapter again")
-    with loading(files.lora):
-        shapes = expected_shapes("transformer", config)
+    with explain_failures(files.lora):
+        shapes = compute_shapes("transformer", config)
     record = read_config(files.folder) if files.ours else {}
     if files.ours:
         check_configuration(files.folder / CONFIG_FILE, record, config)
         _check_conditioning(files.folder / CONDITIONING_FILE, shapes, option)
-    tensors = stored_tensors([files.lora])
+    tensors = list_stored([files.lora])
     if problem := lora_problem(tensors, shapes, *_read_rank_and_targets(files.lora, record)):
         raise ModelError(f"{option}: {files.lora}: {problem}; it is incomplete, or does not belong to this base")
     for path in (files.lora, *own[:1]):
-        if bad := first_not_finite(stored_tensors([path]), deep=True):
+        if bad := first_not_finite(list_stored([path]), deep=True):
             raise ModelError(f"{option}: {path}: {bad} has non-finite values (NaN or infinity); use another")
     check_companions(files, record, option)
 
@@ -336,7 +336,7 @@ def lora_settings(lora: Path) -> dict[str, Any]:
     """diffusers' settings in the LoRA file, by `transformer.<field of LoraConfig>`; or {}."""
     from safetensors import safe_open
 
-    with loading(lora), safe_open(lora, "np") as file:
+    with explain_failures(lora), safe_open(lora, "np") as file:
         noted = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
     return noted if isinstance(noted, dict) else {}
 

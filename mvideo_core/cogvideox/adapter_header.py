@@ -14,7 +14,7 @@ from pydantic import Field
 import mvideo_core
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.adapter_files import BASE_CONFIG
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 
 CONTENT_KEYS = {"modelspec.hash_sha256": "0x"}
 """Keys that `write_tensors` fills with the SHA-256 of the tensors' bytes."""
@@ -149,5 +149,5 @@ def read_header(path: Path) -> dict[str, str]:
     """
     from safetensors import safe_open
 
-    with loading(path), safe_open(path, "np") as file:
+    with explain_failures(path), safe_open(path, "np") as file:
         return dict(sorted((file.metadata() or {}).items()))

@@ -25,8 +25,8 @@ from mvideo_core.cogvideox.sizes import ModelSize, size_of
 from mvideo_core.cogvideox.video_format import VideoFormat, spatial_stride
 from mvideo_core.cogvideox.weights_digest import base_sha256, conditioning_config
 from mvideo_core.weights import find
-from mvideo_core.weights.reading import bars_on_terminals_only, loading
-from mvideo_core.weights.tensors import all_zero, stored_tensors, weight_files
+from mvideo_core.weights.reading import bars_on_terminals_only, explain_failures
+from mvideo_core.weights.tensors import all_zero, list_stored, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -113,8 +113,8 @@ def has_mask_weights(options: BaseOptions) -> bool:
     if options.weights.startswith(RANDOM):
         return False
     folder = find(options.weights, kind="generator") / "transformer"
-    with loading(folder):
-        held = stored_tensors(weight_files(folder, "diffusion_pytorch_model"))
+    with explain_failures(folder):
+        held = list_stored(weight_files(folder, "diffusion_pytorch_model"))
     return MASK_WEIGHT in held and not all_zero(held[MASK_WEIGHT])
 
 
@@ -251,20 +251,20 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
     vae = text_encoder = tokenizer = transformer = None
     files: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
     if "vae" in parts:
-        with loading(folder / "vae"):
+        with explain_failures(folder / "vae"):
             vae = AutoencoderKLCogVideoX.from_pretrained(folder / "vae", torch_dtype=dtype, **files).eval()
     if "text_encoder" in parts:
-        with loading(folder / "text_encoder"):
+        with explain_failures(folder / "text_encoder"):
             text_encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, **files).eval()
-        with loading(folder / "tokenizer"):
+        with explain_failures(folder / "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     if "transformer" in parts:
-        with loading(folder / "transformer"):
+        with explain_failures(folder / "transformer"):
             transformer = MVideoTransformer3DModel.from_pretrained(
                 folder / "transformer", torch_dtype=dtype, **files
             ).eval()
         transformer.base_folder = str(folder)
-    with loading(folder / "scheduler"):
+    with explain_failures(folder / "scheduler"):
         settings = read_json(folder / "scheduler" / "scheduler_config.json")
         scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
     fingerprints: dict[str, str] = {

@@ -49,7 +49,7 @@ class CompiledGraphs:
             fullgraph=True, dynamic=False, backend=self.compile, recompile_limit=MAX_GRAPHS
         )
 
-    def entering(self, block: nn.Module, video: Tensor, text: Tensor, n_clean: int) -> tuple[Tensor, Tensor]:
+    def prepare_inputs(self, block: nn.Module, video: Tensor, text: Tensor, n_clean: int) -> tuple[Tensor, Tensor]:
         """The tokens entering the first block, in the form that later blocks see theirs.
 
         The embeddings before the blocks are frozen: the text, and a clip without mask, need no gradient, while

@@ -17,11 +17,11 @@ Shapes = dict[str, tuple[int, ...]]
 MOST_LAYERS = 1000
 
 
-def expected_shapes(part: str, config: Mapping[str, Any]) -> Shapes:
+def compute_shapes(part: str, config: Mapping[str, Any]) -> Shapes:
     """Name -> shape of every tensor of a "transformer", "vae" or "text_encoder" with that configuration.
 
     Raises:
-        ConfigError: not a configuration of CogVideoX. Other errors as raised by the classes (use within `loading`).
+        ConfigError: not a configuration of CogVideoX. Other errors: those of the classes (use in `explain_failures`).
     """
     values = {name: value for name, value in config.items() if name[0] != "_"}  # "_": who wrote it, and its source
     return dict(_shapes(part, canonical_json(values)))

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvideo_core.base.errors import ConfigError, ModelError
-from mvideo_core.cogvideox.expected import Shapes, expected_shapes, n_layers
+from mvideo_core.cogvideox.expected import Shapes, compute_shapes, n_layers
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.cogvideox.weights_digest import NEW_PARAMETERS
 from mvideo_core.weights import entries
 from mvideo_core.weights.file_checks import content_problem, folder_problems
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 from mvideo_core.weights.records import Needs
-from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors, weight_files
+from mvideo_core.weights.tensors import StoredTensor, first_not_finite, list_stored, weight_files
 
 PIPELINES = ("CogVideoXPipeline", "MVideoPipeline")
 SCHEDULERS = ("CogVideoXDDIMScheduler", "CogVideoXDPMScheduler")
@@ -82,7 +82,7 @@ def model_problems(folder: Path, parts: Collection[str] = tuple(STEMS), deep: bo
     if files:
         return files
     configs = {part: _config(folder, part) for part in STEMS if (folder / part / "config.json").is_file()}
-    problems = [*_between_parts(folder, configs), *_scheduler_problems(folder)]
+    problems = [*_compare_parts(folder, configs), *_scheduler_problems(folder)]
     for part in STEMS:
         if part in parts:
             problems += _part_problems(folder, part, configs[part], deep)
@@ -112,7 +112,7 @@ def _index_problems(path: Path) -> list[Problem]:
     return [Problem(path, f"it names no {', '.join(absent)}")] if absent else []
 
 
-def _between_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+def _compare_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
     """Fields of one part that do not match those of another."""
     for part, field, default, other, other_field, other_default in _WIDTHS:
         if part not in configs or other not in configs:
@@ -161,7 +161,7 @@ def _scheduler_problems(folder: Path) -> Iterator[Problem]:
         yield Problem(path, f"prediction_type is {seen!r}; CogVideoX predicts 'v_prediction'")
         return
     try:
-        with loading(path):
+        with explain_failures(path):
             betas = getattr(diffusers, str(kind)).from_config(config).alphas_cumprod
     except ModelError as error:
         yield Problem(path, _reason(error, path))
@@ -173,9 +173,9 @@ def _scheduler_problems(folder: Path) -> Iterator[Problem]:
 def _part_problems(folder: Path, part: str, config: Mapping[str, Any], deep: bool) -> Iterator[Problem]:
     path = folder / part / "config.json"
     try:
-        with loading(path):
-            shapes = expected_shapes(part, config)
-            tensors = stored_tensors(weight_files(folder / part, STEMS[part]))
+        with explain_failures(path):
+            shapes = compute_shapes(part, config)
+            tensors = list_stored(weight_files(folder / part, STEMS[part]))
     except (ModelError, ConfigError) as error:
         yield Problem(path, _reason(error, path))
         return
@@ -208,7 +208,7 @@ def _tokenizer_problems(folder: Path, text_config: Mapping[str, Any]) -> Iterato
     from transformers import AutoTokenizer
 
     try:
-        with loading(folder):
+        with explain_failures(folder):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             ids = tokenizer(SENTENCE).input_ids
             text = str(tokenizer.decode(ids, skip_special_tokens=True))

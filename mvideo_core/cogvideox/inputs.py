@@ -30,7 +30,7 @@ def check_inputs(
         raise ConfigError(
             f"hidden_states: {latents.shape[2]} channels; expected {config.in_channels}, or {both} with the mask"
         )
-    _even("hidden_states", latents, config.patch_size)
+    _check_even("hidden_states", latents, config.patch_size)
     _check_text(config, latents, text)
     _check_mask(config, latents, conditions.mask_BFCHW)
     _check_history(config, latents, conditions)
@@ -71,12 +71,12 @@ def _check_history(config: Any, latents: Tensor, conditions: Conditions) -> None
             raise ConfigError(
                 f"motion: latents of shape {tuple(motion.shape)}; expected ({batch}, F, {channels}, H, W)"
             )
-        _even("motion", motion, config.patch_size)
+        _check_even("motion", motion, config.patch_size)
     if conditions.timestep_B is not None and tuple(conditions.timestep_B.shape) != (batch,):
         raise ConfigError(f"conditions.timestep_B: shape {tuple(conditions.timestep_B.shape)}; expected ({batch},)")
 
 
-def _even(name: str, latents: Tensor, patch: int) -> None:
+def _check_even(name: str, latents: Tensor, patch: int) -> None:
     height, width = latents.shape[3:]
     if height % patch or width % patch:
         raise ConfigError(f"{name}: {height}x{width} latent cells; both sides must be multiples of {patch}")

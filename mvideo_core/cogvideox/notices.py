@@ -10,16 +10,16 @@ _MARK = "are newly initialized: "
 
 
 @contextmanager
-def expecting_missing(names: Collection[str]) -> Iterator[None]:
+def expect_missing(names: Collection[str]) -> Iterator[None]:
     """Inside the block, diffusers does not warn if a checkpoint lacks only some of `names`; for others it does."""
 
-    def unexpected(record: logging.LogRecord) -> bool:
+    def is_unexpected(record: logging.LogRecord) -> bool:
         _, found, listed = record.getMessage().partition(_MARK)
         return not found or not set(re.findall(r"'([^']+)'", listed)) <= set(names)
 
     logger = logging.getLogger(LOGGER)
-    logger.addFilter(unexpected)
+    logger.addFilter(is_unexpected)
     try:
         yield
     finally:
-        logger.removeFilter(unexpected)
+        logger.removeFilter(is_unexpected)

@@ -46,7 +46,7 @@ from mvideo_core.cogvideox.pixels import check_finite, frames_THWC, mask_CTHW, v
 from mvideo_core.cogvideox.schedule import Schedule, sampler_of, timesteps_of
 from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 from mvideo_core.cogvideox.video_format import VideoFormat
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class MVideoPipeline(CogVideoXPipeline):
             if format != self.format:
                 log.info("%s: using the clip format of its training: %s (was %s)", source, format, self.format)
                 self._set_format(format)
-        with loading(files.lora):
+        with explain_failures(files.lora):
             super().load_lora_weights(
                 str(files.folder), adapter_name, weight_name=files.lora.name, use_safetensors=True, **options
             )

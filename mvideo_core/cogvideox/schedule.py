@@ -62,7 +62,7 @@ class Schedule:
         signal, sigma = self._at(t_B, x0)
         return signal * noise.float() - sigma * x0.float()
 
-    def clean(self, x_t: "Tensor", velocity: "Tensor", t_B: "Tensor") -> "Tensor":
+    def predict_clean(self, x_t: "Tensor", velocity: "Tensor", t_B: "Tensor") -> "Tensor":
         """x0 from x_t and v, fp32."""
         signal, sigma = self._at(t_B, x_t)
         return signal * x_t.float() - sigma * velocity.float()

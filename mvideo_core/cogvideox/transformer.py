@@ -22,7 +22,7 @@ from mvideo_core.cogvideox.caching import fit_config
 from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.cogvideox.conditions import Conditions, add_mask_latents, add_segment_offsets
 from mvideo_core.cogvideox.inputs import check_inputs
-from mvideo_core.cogvideox.notices import expecting_missing
+from mvideo_core.cogvideox.notices import expect_missing
 from mvideo_core.cogvideox.patches import patches, unpatch
 from mvideo_core.cogvideox.positions import (
     PositionRules,
@@ -177,7 +177,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
         diffusers builds on the meta device and leaves there what the folder lacks.
         """
-        with expecting_missing(NEW_PARAMETERS):
+        with expect_missing(NEW_PARAMETERS):
             loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.fill_missing()
@@ -310,7 +310,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         n_clean: int,
     ) -> Tensor:
         if self.graphs:
-            video, text = self.graphs.entering(self.transformer_blocks[0], video, text, n_clean)
+            video, text = self.graphs.prepare_inputs(self.transformer_blocks[0], video, text, n_clean)
         recompute = torch.is_grad_enabled() and self.gradient_checkpointing
         for index, block in enumerate(self.transformer_blocks):
             args = (video, text, temb, rope, attention_kwargs, temb_clean, n_clean)

@@ -18,7 +18,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import digest
-from mvideo_core.weights.tensors import sha256_of_samples, stored_tensors, weight_files
+from mvideo_core.weights.tensors import list_stored, sha256_of_samples, weight_files
 
 log = logging.getLogger(__name__)
 CACHED_FROM_BYTES = 64 << 20
@@ -86,7 +86,7 @@ def encoder_digests(folder: Path) -> dict[str, str]:
     """
     stems = {"vae": "diffusion_pytorch_model", "text_encoder": "model"}
     return {
-        part: sha256_of_samples(stored_tensors(weight_files(folder / part, stem)))
+        part: sha256_of_samples(list_stored(weight_files(folder / part, stem)))
         for part, stem in stems.items()
         if any((folder / part).glob(f"{stem}*.safetensors"))
     }

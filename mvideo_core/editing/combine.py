@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
-from mvideo_core.editing.presence import check_change, visible
+from mvideo_core.editing.presence import check_change, find_visible
 from mvideo_core.editing.resample import HIDDEN, Fit, nearest_frames, past_end, place_edges, placement
 from mvideo_core.editing.warp import pixels_of
 from mvideo_core.masks import MaskSequence
@@ -82,7 +82,7 @@ def _check_all_seen(
 ) -> None:
     before, ever = [], []
     for layer, index_T in zip(layers, index_LT, strict=True):
-        seen_TN = visible(layer.clip.sequence)
+        seen_TN = find_visible(layer.clip.sequence)
         before.append(seen_TN[index_T[index_T != HIDDEN]].sum(axis=0))
         ever.append(seen_TN.sum(axis=0))
     check_change(np.concatenate(before), np.concatenate(ever), result, labels, "of the combined picture")

@@ -19,7 +19,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.editing.edits import parse_options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
-from mvideo_core.editing.presence import visible
+from mvideo_core.editing.presence import find_visible
 from mvideo_core.editing.svg_path import FillRule, cover, svg_outlines
 from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 
@@ -105,7 +105,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
             writer.append(_edges(one.at(frame), canvas.height_px, canvas.width_px, one.rule))
     labels = tuple(options.label or options.text for _, options in shapes)
     clip = MaskClip(writer.finish(), canvas.fps, labels)
-    for number, n_seen in enumerate(visible(clip.sequence).sum(axis=0).tolist()):
+    for number, n_seen in enumerate(find_visible(clip.sequence).sum(axis=0).tolist()):
         if not n_seen:
             name = f"shape {number + 1} ({labels[number] or shapes[number].kind})"
             raise ConfigError(

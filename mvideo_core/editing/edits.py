@@ -15,7 +15,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, parse_yaml, read_yaml
 from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
 from mvideo_core.editing.operations import OPERATIONS, Operation
-from mvideo_core.editing.presence import check_change, visible
+from mvideo_core.editing.presence import check_change, find_visible
 from mvideo_core.editing.warp import cut_shows, warp_edges
 from mvideo_core.masks.codec import check_shape
 from mvideo_core.masks.io.clip import MaskClip, RunWriter, check_objects
@@ -126,7 +126,7 @@ class _State(NamedTuple):
                 "object %d: in %d of %d frames the source's edge cuts it off, and the edits move that edge inside",
                 obj, n_cut[obj], len(self.frames_T),
             )  # fmt: skip
-        result, seen_TN = writer.finish(), visible(sequence)
+        result, seen_TN = writer.finish(), find_visible(sequence)
         check_change(seen_TN[self.frames_T].sum(axis=0), seen_TN.sum(axis=0), result, self.clip.labels, AFTER)
         return self.clip._replace(sequence=result)
 

@@ -13,7 +13,7 @@ def dilate(mask_HW: Mask, px: float) -> Mask:
     return near
 
 
-def shrunk(mask_HW: Mask, px: float) -> Mask:
+def erode(mask_HW: Mask, px: float) -> Mask:
     """All pixels of the mask farther than `px` from its outside; the area beyond the frame does not count as
     outside.
     """

@@ -17,7 +17,7 @@ INVERTED_FRAC = 0.9
 """An object that covers at least this fraction of the picture on average is probably the background."""
 
 
-def visible(sequence: MaskSequence) -> np.ndarray:
+def find_visible(sequence: MaskSequence) -> np.ndarray:
     """Whether each mask has a pixel, bool (T, N)."""
     shape = sequence.n_frames, sequence.n_objects
     return np.asarray(np.diff(sequence.offsets) > 0).reshape(shape)
@@ -37,7 +37,7 @@ def check_change(
     Raises:
         ConfigError: no object is left in any frame.
     """
-    after_N, n_frames = visible(after).sum(axis=0), after.n_frames
+    after_N, n_frames = find_visible(after).sum(axis=0), after.n_frames
     if not after_N.any():
         if not np.any(ever_N):
             raise ConfigError(f"no object is in any frame of the masks, so there is nothing to process {what}")

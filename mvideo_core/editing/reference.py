@@ -51,7 +51,7 @@ def open_reference(
         info = probe_open(fd, str(path), ProbeOptions())
         if start_s and start_s >= info.duration_s > 0:
             raise ConfigError(f"{path}: start_s {start_s:g} is past its end at {info.duration_s:g} s")
-        height, width = size_hw or _shrunk(info.height, info.width, max_side_px)
+        height, width = size_hw or _shrink(info.height, info.width, max_side_px)
         rate = fps or info.fps
         graph = _graph(fd, info, (width, height), fit if size_hw else "stretch", rate, start_s, length_s)
         with sandbox.child(compile_argv(graph, threads=1), LIMITS, pass_fds=(fd,)) as running:
@@ -100,7 +100,7 @@ def _frames(
         check()
 
 
-def _shrunk(height: int, width: int, max_side_px: int) -> tuple[int, int]:
+def _shrink(height: int, width: int, max_side_px: int) -> tuple[int, int]:
     """Even sides within the limit, aspect ratio kept."""
     scale = min(1.0, max_side_px / max(height, width)) if max_side_px else 1.0
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)

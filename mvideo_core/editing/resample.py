@@ -10,7 +10,7 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.video_format import VideoFormat
-from mvideo_core.editing.presence import check_change, visible
+from mvideo_core.editing.presence import check_change, find_visible
 from mvideo_core.editing.warp import pixels_of
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
@@ -87,7 +87,7 @@ def resample_frames(clip: MaskClip, video_format: VideoFormat, n_frames: int, op
         )  # fmt: skip
     index = past_end(index, clip.sequence.n_frames, options.tail)
     sequence = resize(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
-    seen_TN = visible(clip.sequence)
+    seen_TN = find_visible(clip.sequence)
     before_N = seen_TN[index[index != HIDDEN]].sum(axis=0)
     check_change(before_N, seen_TN.sum(axis=0), sequence, clip.labels, "after resampling")
     return MaskClip(sequence, video_format.fps, clip.labels)

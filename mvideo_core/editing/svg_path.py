@@ -64,11 +64,11 @@ def commands(data: str) -> Iterator[Command]:
     """
     place = _skip(data, 0)
     if data[place : place + 1] not in ("M", "m"):
-        raise _unreadable(data, place, "M or m first")
+        raise _refuse(data, place, "M or m first")
     while place < len(data):
         letter = data[place]
         if letter.upper() not in NUMBERS:
-            raise _unreadable(data, place, f"one of the commands {' '.join(NUMBERS)}, or a number")
+            raise _refuse(data, place, f"one of the commands {' '.join(NUMBERS)}, or a number")
         wanted = NUMBERS[letter.upper()]
         numbers, place = _numbers(data, place + 1, letter)
         if (len(numbers) % wanted or not numbers) if wanted else numbers:
@@ -101,13 +101,13 @@ def _numbers(data: str, place: int, letter: str) -> tuple[list[float], int]:
     while place < len(data):
         flag = letter in "Aa" and len(found) % 7 in _FLAGS
         if flag and data[place] not in "01" and not data[place].isalpha():
-            raise _unreadable(data, place, "0 or 1, a flag of the arc")
+            raise _refuse(data, place, "0 or 1, a flag of the arc")
         match = re.compile("[01]").match(data, place) if flag else _NUMBER.match(data, place)
         if match is None:
             break
         found.append(float(match.group()))
         if abs(found[-1]) > LARGEST_NUMBER:
-            raise _unreadable(data, place, f"a number between -{LARGEST_NUMBER:,.0f} and {LARGEST_NUMBER:,.0f}")
+            raise _refuse(data, place, f"a number between -{LARGEST_NUMBER:,.0f} and {LARGEST_NUMBER:,.0f}")
         place = _skip(data, match.end())
     return found, place
 
@@ -137,7 +137,7 @@ def _bezier(start: np.ndarray, points: tuple[tuple[float, float], ...]) -> list[
     return list(level[0])
 
 
-def _unreadable(data: str, place: int, wanted: str) -> ConfigError:
+def _refuse(data: str, place: int, wanted: str) -> ConfigError:
     seen = repr(data[place : place + 12]) if place < len(data) else "the end"
     return ConfigError(f"path data {_short(data)}: {seen} at character {place + 1}; expected {wanted}")
 

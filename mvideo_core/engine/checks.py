@@ -30,7 +30,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     decided = DecisionFile(workspace).read() if stage.reviewed else ()
     about = {"rows": _state(workspace, stage.name), "options": options, "version": __version__}
     state = digest(about | ({"decisions": [one.decision.content() for one in decided]} if decided else {}))
-    stored = _stored(workspace, stage.name)
+    stored = _read_stored(workspace, stage.name)
     if stored.get("state") == state and "options" in stored:  # earlier versions left them out
         return list(stored.get("warnings", []))
     checks = [start(options) for start in stage.checks]
@@ -38,7 +38,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
         for check in checks:
             check.add(row)
     found = [problem for check in checks for problem in check.problems()]
-    found += unobeyed(workspace, stage, decided) if decided else []
+    found += find_unused(workspace, stage, decided) if decided else []
     content = {"state": state, "rows": _state(workspace, stage.name), "warnings": found}
     content["options"] = options.model_dump(mode="json")
     workspace.folder.write(_path(stage.name), json.dumps(content).encode())
@@ -53,7 +53,7 @@ def recheck_stage(workspace: Workspace, stage: Stage, made_with: dict[str, Any])
     Args:
         made_with: options of the rows, used if there was no such check.
     """
-    stored = _stored(workspace, stage.name)
+    stored = _read_stored(workspace, stage.name)
     given = stored.get("options") if stored.get("rows") == _state(workspace, stage.name) else None
     try:
         options = stage.options.parse(made_with if given is None else given)
@@ -62,7 +62,7 @@ def recheck_stage(workspace: Workspace, stage: Stage, made_with: dict[str, Any])
     return check_stage(workspace, stage, options)
 
 
-def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecision]) -> list[str]:
+def find_unused(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecision]) -> list[str]:
     """Decisions of a reviewer that apply to nothing in the workspace, with their lines; a few, then a count."""
     seen: dict[str, set[str]] = {}
     for index in range(workspace.parts_of(stage.name)):
@@ -88,7 +88,7 @@ def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecisi
 
 def warnings_of(workspace: Workspace, stage: str) -> list[str]:
     """The stored result of a stage's checks; [] if its rows have changed since, or were not checked."""
-    stored = _stored(workspace, stage)
+    stored = _read_stored(workspace, stage)
     return list(stored.get("warnings", [])) if stored.get("rows") == _state(workspace, stage) else []
 
 
@@ -97,7 +97,7 @@ def _state(workspace: Workspace, stage: str) -> str:
     return digest([workspace.head(stage, index) or "" for index in range(workspace.parts_of(stage))])
 
 
-def _stored(workspace: Workspace, stage: str) -> dict[str, Any]:
+def _read_stored(workspace: Workspace, stage: str) -> dict[str, Any]:
     """The last result; {} if there is none, or if the file is damaged: the next run checks again."""
     content = workspace.folder.read_or_none(_path(stage))
     try:

@@ -62,11 +62,11 @@ def collect_garbage(
         min_age_s = 0.0 if workspace.folder.is_local else MIN_AGE_S
     sweep = _Sweep(workspace, dry_run, time.time() - min_age_s if min_age_s else None)
     for stage, row_class in stages.items():
-        with sweep.alone(stage) as free:
+        with sweep.hold_alone(stage) as free:
             if free:
                 sweep.stage(stage, row_class)
     for area, (stage, pointer) in PUBLISHED.items():
-        with sweep.alone(stage) as free:
+        with sweep.hold_alone(stage) as free:
             if free:
                 reached = sweep.files_in_use(stage, stages[stage]) if stage in stages else set()
                 sweep.sweep_area(area, pointer, reached)
@@ -94,7 +94,7 @@ class _Sweep:
         )
 
     @contextmanager
-    def alone(self, stage: str) -> Iterator[bool]:
+    def hold_alone(self, stage: str) -> Iterator[bool]:
         """Hold a stage exclusively; return False, and record the stage, if a live process uses it."""
         with stages_unused(self.workspace.folder, [stage]) as busy:
             self.in_use.update(busy)
@@ -149,7 +149,7 @@ class _Sweep:
         for path in self._live_journals(stage):
             found.add(path)
             found.update(_journal_files(Journal(self.workspace.folder, path), row_class))
-        return found | self._growing(stage)
+        return found | self._find_growing(stage)
 
     def _markers_to_keep(self, stage: str) -> Iterator[Marker]:
         """Markers of current heads; while parts are missing, also markers whose items may be reused."""
@@ -202,7 +202,7 @@ class _Sweep:
             if len(whole) == len(names):
                 yield whole
 
-    def _growing(self, stage: str) -> set[str]:
+    def _find_growing(self, stage: str) -> set[str]:
         """Large files in progress that the next run continues, and their journals."""
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}-growing")}
         requested = self.workspace.last_request(stage)

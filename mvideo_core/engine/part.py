@@ -17,7 +17,7 @@ from mvideo_core.base.disk import disk_errors
 from mvideo_core.base.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
-from mvideo_core.base.stopping import heeding, raise_if_stopped
+from mvideo_core.base.stopping import raise_if_stopped, stop_between
 from mvideo_core.engine.chain import in_use, inputs_of, items_of, stage_and_inputs
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
@@ -26,7 +26,7 @@ from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.lease import LeaseLost
 from mvideo_core.store.lock import part_lock, stages_in_use
 from mvideo_core.store.scratch import scratch_folder
-from mvideo_core.store.tables import misfit
+from mvideo_core.store.tables import find_misfit
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_path
 
 log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class PartJob:
     def _rows_of_event(self, values: list[dict[str, Any]]) -> list[Row]:
         """Rows of an event. Raises ValueError if they are not rows of this stage, or do not fit its table."""
         rows = [self.stage.row.model_validate(value) for value in values]
-        if problem := misfit(rows, self.stage.row):
+        if problem := find_misfit(rows, self.stage.row):
             raise ValueError(problem)
         return rows
 
@@ -222,8 +222,8 @@ class PartJob:
             with lock:
                 raise_if_stopped()
                 worker = self.stage.open(self.options, context)
-            batches = _alone if worker.independent else _batches
-            for batch in heeding(batches(self.items, pending, worker.batch_size, crashes)):
+            batches = _isolate_crashes if worker.independent else _batches
+            for batch in stop_between(batches(self.items, pending, worker.batch_size, crashes)):
                 check_owner()
                 with self._announce(batch, done), lock, closing(self._work_on_batch(worker, batch, crashes)) as results:
                     for item, rows in results:
@@ -238,7 +238,7 @@ class PartJob:
 
     def _stamp(self, item: Item, rows: list[Row], attempts: dict[str, int]) -> list[Row]:
         """Rows as they enter the journal: with the item's content key, and only those that fit the stage's table."""
-        if problem := misfit(rows, self.stage.row):
+        if problem := find_misfit(rows, self.stage.row):
             log.warning("%s %s: the result cannot be stored: %s", self.stage.name, item.key, problem)
             rows = [self._failure_row(item, "UnstorableRow", problem.encode("ascii", "backslashreplace").decode(), 1)]
         before = attempts.get(item.content_key, 0)
@@ -365,7 +365,7 @@ def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter
                 yield from ([item] for item in batch if item.content_key in missing)
 
 
-def _alone(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
+def _isolate_crashes(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
     """Batches of missing items that do not depend on their neighbors. Each time the process dies, the batches of
     the items in progress are halved, until the item that caused it is alone.
     """

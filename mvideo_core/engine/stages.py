@@ -79,7 +79,7 @@ def _with_added(stages: list[Stage], group: str) -> list[Stage]:
     found = list(stages)
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         stage = _load(point)
-        problem = _misfit(stage, found)
+        problem = _find_misfit(stage, found)
         if not problem and point.name != stage.name:
             problem = f"its entry point is named {point.name!r}; give both the same name"
         if problem:
@@ -90,7 +90,7 @@ def _with_added(stages: list[Stage], group: str) -> list[Stage]:
     return found
 
 
-def _misfit(stage: Stage, found: list[Stage]) -> str:
+def _find_misfit(stage: Stage, found: list[Stage]) -> str:
     """Why a stage cannot be inserted where it asks to be; "" if it can."""
     names = [one.name for one in found]
     places = [one.name for one in found if one.unit == "clip"]

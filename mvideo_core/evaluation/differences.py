@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.figures import DIGITS
-from mvideo_core.evaluation.layout import NEEDS_ARRAY, latex_text, markdown_table, wrapping
+from mvideo_core.evaluation.layout import NEEDS_ARRAY, latex_text, markdown_table, wrap_column
 
 
 def differences_markdown(differences: Sequence[Difference]) -> str:
@@ -14,7 +14,7 @@ def differences_markdown(differences: Sequence[Difference]) -> str:
     parts = []
     for title, members in by_pair(differences):
         parts += [f"**{title}**", markdown_table(*difference_cells(members))]
-    return "\n\n".join([*parts, reading_note(differences)]) + "\n"
+    return "\n\n".join([*parts, explain_reading(differences)]) + "\n"
 
 
 def differences_latex(differences: Sequence[Difference]) -> str:
@@ -27,9 +27,9 @@ def differences_latex(differences: Sequence[Difference]) -> str:
         body += [" & ".join(map(latex_text, line)) + r" \\" for line in lines]
     if not head:
         return "% no pair of systems\n"
-    opening = rf"\begin{{tabular}}{{{wrapping(0.13)}{'r' * (len(head) - 2)}{wrapping(0.14)}}}"
+    opening = rf"\begin{{tabular}}{{{wrap_column(0.13)}{'r' * (len(head) - 2)}{wrap_column(0.14)}}}"
     first = " & ".join(map(latex_text, head)) + r" \\"
-    note = f"% {reading_note(differences)}"
+    note = f"% {explain_reading(differences)}"
     size = r"{\scriptsize\setlength{\tabcolsep}{2.5pt}"
     return "\n".join([NEEDS_ARRAY, size, opening, first, *body, r"\hline", r"\end{tabular}}", note, ""])
 
@@ -61,7 +61,7 @@ def by_pair(differences: Sequence[Difference]) -> list[tuple[str, list[Differenc
     return list(found.items())
 
 
-def reading_note(differences: Sequence[Difference]) -> str:
+def explain_reading(differences: Sequence[Difference]) -> str:
     """How to read the differences, p-values and verdicts of one table."""
     if not differences:
         return "No two systems share an item."

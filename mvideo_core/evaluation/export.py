@@ -96,7 +96,7 @@ def to_markdown(result: EvalResult) -> str:
         sheet_markdown(sheet_of(result)),
         READING,
         "## Videos",
-        *(f"- {text}" for text in measured_videos(result)),
+        *(f"- {text}" for text in describe_videos(result)),
         *(f"- {text}" for text in frames_without(result)),
     ]
     if result.unavailable:
@@ -108,7 +108,7 @@ def to_markdown(result: EvalResult) -> str:
 
 def to_latex(result: EvalResult) -> str:
     """The table as a `tabular`, with comments on how to read it and on each system's videos."""
-    notes = [READING, *measured_videos(result)]
+    notes = [READING, *describe_videos(result)]
     return "".join(f"% {line}\n" for note in notes for line in note.splitlines()) + sheet_latex(sheet_of(result))
 
 
@@ -131,7 +131,7 @@ def sheet_of(result: EvalResult) -> Sheet:
     return Sheet("Metric", ["System", "Mean", *COUNTS], sections)
 
 
-def measured_videos(result: EvalResult) -> list[str]:
+def describe_videos(result: EvalResult) -> list[str]:
     """`generation_facts` of every system, one line each."""
     return [f"{group.title}: {text}" for group in result.groups for text in generation_facts(group)]
 
@@ -151,11 +151,11 @@ def frames_without(result: EvalResult) -> list[str]:
                     f"{about}: {got.n_frames} frames compared; {got.n_frames_between} more fall between two masks, "
                     "because the video has a higher frame rate than its masks"
                 )
-            found += [f"{about}: {text}" for text in _unmatched(got, result.metrics[name].options)]
+            found += [f"{about}: {text}" for text in _describe_unmatched(got, result.metrics[name].options)]
     return found
 
 
-def _unmatched(got: Aggregate, options: dict[str, Any]) -> list[str]:
+def _describe_unmatched(got: Aggregate, options: dict[str, Any]) -> list[str]:
     """Masks and frames without a partner, which `align` allows."""
     lost, extra = (round(got.details.get(name, 0) * got.n) for name in ("n_unmatched_masks", "n_unmatched"))
     found = [f"{lost} masks after the end of their video score 0"] if lost else []

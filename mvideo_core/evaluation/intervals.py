@@ -138,11 +138,11 @@ def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
     """Which prompts flip, 0 or 1, (flips, n) in chunks: all but "none", up to a global sign; or random draws."""
     every = 2 ** (n - 1) - 1
     count = every if n <= EXACT_CLUSTERS else min(draws, every)
-    return _cached_flips(n, count, seed) if count * n <= _AT_ONCE else _generate_flips(n, count, seed)
+    return _reuse_flips(n, count, seed) if count * n <= _AT_ONCE else _generate_flips(n, count, seed)
 
 
 @lru_cache(maxsize=4)
-def _cached_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
+def _reuse_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
     """Flips, cached: metrics and systems in a table mostly have the same number of prompts."""
     return tuple(_generate_flips(n, count, seed))
 

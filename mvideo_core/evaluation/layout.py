@@ -45,7 +45,7 @@ def sheet_latex(sheet: Sheet) -> str:
     """A `tabular` with each section title on its own line; names wrap, so it fits a single-column page."""
     narrow = sum(name in NAMES for name in sheet.head) > 1
     width_frac, size, gap_pt = (0.12, r"\scriptsize", 2.5) if narrow else (0.17, r"\footnotesize", 4)
-    columns = "".join(wrapping(width_frac) if name in NAMES else "r" for name in sheet.head)
+    columns = "".join(wrap_column(width_frac) if name in NAMES else "r" for name in sheet.head)
     body = [" & ".join(map(latex_text, sheet.head)) + r" \\"]
     for section in sheet.sections:
         body += [r"\hline", rf"\multicolumn{{{len(sheet.head)}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"]
@@ -64,7 +64,7 @@ def sheet_latex(sheet: Sheet) -> str:
     )
 
 
-def wrapping(width_frac: float) -> str:
+def wrap_column(width_frac: float) -> str:
     """A column of names for LaTeX: left-aligned, this share of the line wide."""
     return rf">{{\raggedright\arraybackslash}}p{{{width_frac}\linewidth}}"
 

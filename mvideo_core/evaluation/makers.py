@@ -27,7 +27,7 @@ from mvideo_core.generation.video import make_video, masks_of_video
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.weights import find
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,7 +113,7 @@ class DiffusersMaker:
 
         folder = find(system.weights, "generator")
         kind = getattr(diffusers, system.pipeline)
-        with loading(folder, f"expected a complete {system.pipeline} in diffusers' layout"):
+        with explain_failures(folder, f"expected a complete {system.pipeline} in diffusers' layout"):
             pipeline = kind.from_pretrained(folder, dtype=torch_dtype(system.dtype), local_files_only=True)
         if system.scheduler:
             pipeline.scheduler = sampler_of(pipeline.scheduler, system.scheduler, system.spacing)
@@ -249,12 +249,12 @@ def control_frames(masks: MaskClip, drawing: str) -> "list[Image.Image]":
     for frame in range(masks.sequence.n_frames):
         area = np.any(masks.sequence.frame(frame), axis=0)
         if drawing == "outline":
-            area &= ~_shrunk(_shrunk(area))
+            area &= ~_erode(_erode(area))
         found.append(Image.fromarray(np.where(area, WHITE, BLACK).astype(np.uint8)).convert("RGB"))
     return found
 
 
-def _shrunk(area_HW: np.ndarray) -> np.ndarray:
+def _erode(area_HW: np.ndarray) -> np.ndarray:
     """Erode by one pixel (4-neighborhood); pixels at the frame's edge count as border."""
     padded = np.pad(area_HW, 1)
     return padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -28,7 +28,7 @@ from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
 from mvideo_core.evaluation.record_files import read_record
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
-from mvideo_core.evaluation.shared import PromptedRow, SharedMean, shared_means
+from mvideo_core.evaluation.shared import PromptedRow, SharedMean, average_shared
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare, says_mini
 from mvideo_core.evaluation.video_facts import ItemFacts, VideoKind, kinds
 
@@ -137,7 +137,7 @@ def note_path(out: Path, part: Part) -> Path:
     return out / "parts" / f"{part.index}-of-{part.count}.json"
 
 
-def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
+def find_waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
     """Parts without a note for this plan; if there are none, parts whose files or metrics have changed since."""
     notes = _notes(plan, count, out)
     absent = [index for index, note in enumerate(notes) if note is None]
@@ -151,7 +151,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         ConfigError: a part is not finished, or parts used different weights. StoreError: the folder cannot be written.
     """
     place = Path(out)
-    if waiting := waiting_parts(plan, count, out):
+    if waiting := find_waiting_parts(plan, count, out):
         raise ConfigError(
             f"{out}: parts {waiting} of {count} are not scored yet, or their files have changed; run them with "
             f"--part INDEX/{count}"
@@ -220,12 +220,12 @@ def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | 
         for name, facts in loaded.result.metrics.items()
         if facts.options.get("pairing") == "shuffled"
     }
-    means = shared_means(requested, results[0].result.suite.intervals, shuffled)
+    means = average_shared(requested, results[0].result.suite.intervals, shuffled)
     return [
         loaded.result.model_copy(
             update={
                 "groups": tuple(
-                    _sharing(group, means.get((place, group.key), {}), loaded)
+                    _add_shared(group, means.get((place, group.key), {}), loaded)
                     for group in loaded.result.groups
                     if groups is None or group.key in groups
                 )
@@ -235,7 +235,7 @@ def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | 
     ]
 
 
-def _sharing(group: GroupResult, means: Mapping[str, SharedMean], loaded: LoadedResult) -> GroupResult:
+def _add_shared(group: GroupResult, means: Mapping[str, SharedMean], loaded: LoadedResult) -> GroupResult:
     facts = loaded.result.metrics
     return group.model_copy(
         update={

@@ -147,7 +147,7 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
     path = score_path(out, name, facts)
     stored = read_record(StoredScore, path)
     if stored is None:
-        stored = _fresh(video, one, facts)
+        stored = _compute_score(video, one, facts)
         if stored.error != KilledError.__name__:
             write_record(path, stored)
     where = path.relative_to(out).as_posix()
@@ -171,7 +171,7 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
     )
 
 
-def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
+def _compute_score(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
     """Score the item now; a bad item gives a failed score with the reason."""
     for attempt in range(1, TRIES_OF_KILLED + 1):
         try:

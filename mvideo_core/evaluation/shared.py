@@ -31,7 +31,7 @@ class SharedMean(NamedTuple):
     rows: tuple[ScoreRow, ...] = ()
 
 
-def shared_means(
+def average_shared(
     groups: Mapping[Group, Sequence[PromptedRow]], options: IntervalOptions, any_masks: Collection[str] = ()
 ) -> dict[Group, dict[str, SharedMean]]:
     """Means by group and metric. Systems without any score for a metric do not reduce its shared items.

@@ -243,7 +243,7 @@ def table_sheet(table: Table) -> Sheet:
         for row in table.rows:
             if metric in table.others and metric not in row.ours:
                 continue
-            figure = row.ours.get(metric, Figure(reason=_nothing(row)))
+            figure = row.ours.get(metric, Figure(reason=_explain_gap(row)))
             line = [row.model, row.video, *([row.test_set] if sets else [])]
             line.append(f"{row.paper[metric]:.2f}" if metric in row.paper else "-")
             lines.append([*line, figure.text, *figure.counts])
@@ -266,7 +266,7 @@ def _titles(number: str, columns: Iterable[str], results: Sequence[EvalResult]) 
     return found
 
 
-def _nothing(row: TableRow) -> str:
+def _explain_gap(row: TableRow) -> str:
     return "not measured" if row.source else "no result"
 
 

@@ -63,7 +63,7 @@ def validate(plan: EvalPlan) -> Validation:
     seen: dict[GroupKey, list[MediaInfo]] = {}
     seen_of: dict[tuple[GroupKey, str], MediaInfo] = {}
     sizes: dict[GroupKey, int] = {}
-    without = {key: _absent(members) for key, members in _members(plan.items).items()}
+    without = {key: _find_absent(members) for key, members in _members(plan.items).items()}
     for item in plan.items:
         key = group_of(item)
         sizes[key] = sizes.get(key, 0) + 1
@@ -77,11 +77,11 @@ def validate(plan: EvalPlan) -> Validation:
     between = [
         *declared,
         *_one_file(plan.items),
-        *_left_out(without, metrics),
+        *_check_left_out(without, metrics),
         *_protocols(seen, metrics),
-        *_between(plan.items),
-        *_uneven(facts),
-        *_differing(facts),
+        *_check_same_items(plan.items),
+        *_check_uneven(facts),
+        *_check_differing(facts),
         *_bars(plan),
     ]
     return Validation((*problems, *between), tuple(facts))
@@ -138,7 +138,7 @@ def _one_file(items: Sequence[EvalItem]) -> list[Problem]:
     ]  # fmt: skip
 
 
-def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
+def _check_uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
     """Systems whose videos differ among themselves."""
     found = []
     for one in facts:
@@ -150,7 +150,7 @@ def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
     return found
 
 
-def _differing(facts: Sequence[GroupFacts]) -> list[Problem]:
+def _check_differing(facts: Sequence[GroupFacts]) -> list[Problem]:
     """Systems with different frame rate, length or size, which affects their scores."""
     found = []
     for what, values in (
@@ -189,13 +189,13 @@ def _members(items: Sequence[EvalItem]) -> dict[GroupKey, list[EvalItem]]:
     return members
 
 
-def _absent(items: Sequence[EvalItem]) -> frozenset[str]:
+def _find_absent(items: Sequence[EvalItem]) -> frozenset[str]:
     """Inputs that none of the items has."""
     fields = {"prompt": "prompt", "masks": "masks", "source": "source_video", "interventions": "interventions"}
     return frozenset(name for name, field in fields.items() if not any(getattr(item, field) for item in items))
 
 
-def _left_out(without: dict[GroupKey, frozenset[str]], metrics: Sequence[Prepared]) -> list[Problem]:
+def _check_left_out(without: dict[GroupKey, frozenset[str]], metrics: Sequence[Prepared]) -> list[Problem]:
     """Systems that a metric cannot score."""
     found = []
     for key, lacking in without.items():
@@ -234,7 +234,7 @@ def _protocols(seen: dict[GroupKey, list[MediaInfo]], metrics: Sequence[Prepared
     return found
 
 
-def _between(items: Sequence[EvalItem]) -> list[Problem]:
+def _check_same_items(items: Sequence[EvalItem]) -> list[Problem]:
     """Systems of one test set with different items: their means are not over the same prompts."""
     ids: dict[str, dict[GroupKey, set[str]]] = {}
     for item in items:

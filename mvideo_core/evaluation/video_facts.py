@@ -85,7 +85,7 @@ def facts_from(info: MediaInfo, video: str) -> VideoFacts:
         fps=round(info.fps, 3),
         width_px=info.width,
         height_px=info.height,
-        sampling=sampling_beside(Path(video)),
+        sampling=describe_sampling(Path(video)),
     )
 
 
@@ -113,7 +113,7 @@ def describe(found: Sequence[VideoKind]) -> str:
     return "; ".join(f"{n} of {label}" for label, n in counts.items())
 
 
-def sampling_beside(video: Path) -> str:
+def describe_sampling(video: Path) -> str:
     """How a video was sampled, from the provenance.json that `mvideo generate` and `eval generate` write next to it.
 
     Returns:
@@ -125,12 +125,12 @@ def sampling_beside(video: Path) -> str:
             return ""
         decides = json.loads(place.read_text(encoding="utf-8"))["decides"]
         chosen: dict[str, Any] = decides.get("system") or decides["options"]
-        return _sampling(LATER | chosen)
+        return _describe_options(LATER | chosen)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
 
 
-def _sampling(chosen: dict[str, Any]) -> str:
+def _describe_options(chosen: dict[str, Any]) -> str:
     name = chosen["scheduler"] or f"{chosen['pipeline']}'s own sampler"
     words = [str(name)]
     if chosen["spacing"]:

@@ -14,7 +14,7 @@ from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.extract import ExtractOptions
 from mvideo_core.editing.inputs import open_input
-from mvideo_core.editing.presence import visible
+from mvideo_core.editing.presence import find_visible
 from mvideo_core.editing.resample import ResampleOptions, frames_for, nearest_frames, resample, resample_frames
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import MaskClip, take_frames
@@ -125,7 +125,7 @@ def check_guides(masks: MaskSequence, objects: Sequence[int], name: str) -> None
     chosen = list(objects) or list(range(masks.n_objects))
     if unknown := [obj for obj in chosen if not 0 <= obj < masks.n_objects]:
         raise ConfigError(f"objects {unknown} are not in the masks, which have objects 0 to {masks.n_objects - 1}")
-    if not visible(masks)[:, chosen].any():
+    if not find_visible(masks)[:, chosen].any():
         which = f"objects {chosen}" if objects else f"{masks.n_objects} objects"
         raise ConfigError(
             f"{name}: empty masks: {which} in 0 of {masks.n_frames} frames, so nothing would guide the video; "

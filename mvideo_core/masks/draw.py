@@ -76,13 +76,13 @@ def write_overlay(
     shown = [n for n, label in enumerate(labels) if label]
     wanted = int(areas(masks)[:, shown].sum(axis=1).argmax()) if shown and masks.n_frames else 0
 
-    def passing() -> Iterator[np.ndarray]:
+    def keep_poster() -> Iterator[np.ndarray]:
         for n, frame in enumerate(overlay_frames(frames, masks, labels, max_side_px)):
             if n == wanted:
                 write_png(poster, frame)
             yield frame
 
-    return write_mp4(passing(), video, fps, crf=23)
+    return write_mp4(keep_poster(), video, fps, crf=23)
 
 
 def even_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:

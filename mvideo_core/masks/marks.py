@@ -90,11 +90,11 @@ def _best_spot(
     mask_HW: np.ndarray, away_HW: np.ndarray, others: Sequence[np.ndarray], taken_HW: np.ndarray, size: tuple[int, int]
 ) -> Spot | None:
     width, height = size
-    own, used = _covered(mask_HW, size), _covered(taken_HW, size)
+    own, used = _measure_cover(mask_HW, size), _measure_cover(taken_HW, size)
     center = (slice(height // 2, height // 2 + own.shape[0]), slice(width // 2, width // 2 + own.shape[1]))
     away = away_HW[center]
     foreign = np.min([other[center] for other in others], axis=0) if others else np.full(away.shape, np.inf)
-    in_foreign = sum((_covered(other == 0, size) for other in others), np.zeros(own.shape))
+    in_foreign = sum((_measure_cover(other == 0, size) for other in others), np.zeros(own.shape))
     fits_inside = width * height <= COVERED_FRAC * mask_HW.sum()
     # inside: fully within and far from the outline; outside: close, and covering little of any mask
     depth = np.minimum(away_HW.min(), 0) if fits_inside else 0
@@ -122,7 +122,7 @@ def _distance(mask_HW: np.ndarray) -> np.ndarray:
     return np.asarray(outside - inside)
 
 
-def _covered(mask_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _measure_cover(mask_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Part of a box of this size that is in the mask, for every position of its top left corner inside the frame."""
     import cv2
 

@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.media.color import ALPHA, GRAY, luma, to_rgb
 from mvideo_core.media.ffmpeg import FORMATS, file_url
 
@@ -31,7 +31,7 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
         MediaError: not a video we can open, or decoding stopped early.
     """
     with _open_stream(source) as (container, stream):
-        for frame in heeding(container.decode(stream)):
+        for frame in stop_between(container.decode(stream)):
             yield to_rgb(frame)
 
 
@@ -81,7 +81,7 @@ def read_gray(source: Source) -> Iterator[np.ndarray]:
         MediaError: as `read_frames`.
     """
     with _open_stream(source) as (container, stream):
-        for frame in heeding(container.decode(stream)):
+        for frame in stop_between(container.decode(stream)):
             yield luma(frame)
 
 
@@ -106,7 +106,7 @@ def read_mattes(source: Source) -> Iterator[Matte]:
         MediaError: as `read_frames`.
     """
     with _open_stream(source) as (container, stream):
-        for frame in heeding(container.decode(stream)):
+        for frame in stop_between(container.decode(stream)):
             name = frame.format.name
             alpha = None
             if name.startswith(ALPHA):
@@ -190,7 +190,7 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
         wanted = frame_numbers(total, n)
         container.seek(0)
         keep = {}
-        for index, frame in enumerate(heeding(container.decode(stream))):
+        for index, frame in enumerate(stop_between(container.decode(stream))):
             if index in wanted:
                 keep[index] = to_rgb(frame)
             if index == wanted[-1]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mvideo_core.base.disk import new_file
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.media.color import FULL, from_rgb, tag
 from mvideo_core.media.ffmpeg import x264_params
 
@@ -80,7 +80,7 @@ def _write(
     count, shape = 0, None
     stream: Any = None
     with new_file(path) as part, av.open(str(part), "w", format="mp4", options=muxing) as container:
-        for frame in heeding(frames):
+        for frame in stop_between(frames):
             if shape is None:
                 shape = frame.shape
                 _check(path, shape)

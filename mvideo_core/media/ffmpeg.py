@@ -34,16 +34,16 @@ def ffmpeg_path() -> str:
     if named:
         if not (Path(named).is_file() and os.access(named, os.X_OK)):
             raise ConfigError(f"MVIDEO_FFMPEG={named!r} is not an executable file; correct or unset it")
-        return _checked(Path(named).resolve(), "unset MVIDEO_FFMPEG to use the one of imageio-ffmpeg")
+        return _check_version(Path(named).resolve(), "unset MVIDEO_FFMPEG to use the one of imageio-ffmpeg")
     if bundled := next(Path(imageio_ffmpeg.__file__).parent.glob("binaries/ffmpeg-*"), None):
         return str(bundled.resolve())
     if found := shutil.which("ffmpeg"):
-        return _checked(Path(found).resolve(), "set MVIDEO_FFMPEG to a newer one")
+        return _check_version(Path(found).resolve(), "set MVIDEO_FFMPEG to a newer one")
     raise ConfigError("no ffmpeg program: set MVIDEO_FFMPEG to one, or install a wheel of imageio-ffmpeg that has one")
 
 
 @cache
-def _checked(path: Path, remedy: str) -> str:
+def _check_version(path: Path, remedy: str) -> str:
     """The path, if it is an FFmpeg that decodes as our tests expect."""
     try:
         done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=True)

@@ -91,13 +91,13 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             self.answer(HTTPStatus.NO_CONTENT, b"", "image/x-icon")
             return
         query = {name: values[-1] for name, values in parse_qs(place.query).items()}
-        if self._allowed(query.get("token", "")):
+        if self._check_request(query.get("token", "")):
             self.answer_get(place.path, query)
 
     def do_POST(self) -> None:
         """Check token and origin, then answer."""
         body = self._body()
-        if body is None or not self._allowed(self.headers.get(self.proof_header, "")):
+        if body is None or not self._check_request(self.headers.get(self.proof_header, "")):
             return
         if self.headers.get("Origin", self.server.origin) != self.server.origin:
             self.refuse(HTTPStatus.FORBIDDEN, f"only the page of `{self.server.command}` may do this")
@@ -145,7 +145,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         except OSError:  # it waits for the answer, or has left
             pass
 
-    def _allowed(self, token: str) -> bool:
+    def _check_request(self, token: str) -> bool:
         """Whether the request came to our name, with our token; answers if not."""
         port = self.server.server_address[1]
         if self.headers.get("Host") != f"{HOST}:{port}":

@@ -11,7 +11,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.aggregate import title_of
 from mvideo_core.evaluation.compare import Difference
-from mvideo_core.evaluation.differences import difference_cells, reading_note
+from mvideo_core.evaluation.differences import difference_cells, explain_reading
 from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.tables import Table, table_sheet
@@ -69,7 +69,7 @@ def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
         scripts=["page.js"],
         lead="All numbers on this page were computed in this run, from videos generated in this run.",
         answers=[(one.question.title, _cells(one.differences)) for one in found.answers],
-        reading=reading_note([one for answer in found.answers for one in answer.differences]),
+        reading=explain_reading([one for answer in found.answers for one in answer.differences]),
         tables=[_plain(table) for table in found.tables],
         reading_tables=READING,
         sections=sections,

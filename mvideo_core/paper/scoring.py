@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.compare import Difference, Side, compare, correct_for_family
-from mvideo_core.evaluation.differences import difference_cells, reading_note
+from mvideo_core.evaluation.differences import difference_cells, explain_reading
 from mvideo_core.evaluation.layout import markdown_table
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
 from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result, share_items
@@ -111,7 +111,7 @@ def answers_markdown(found: Sequence[Answer]) -> str:
     for one in found:
         table = markdown_table(*difference_cells(one.differences)) if one.differences else "no pairs"
         parts.append(f"### {one.question.title}\n\n{table}")
-    return "\n\n".join([*parts, reading_note([one for answer in found for one in answer.differences])]) + "\n"
+    return "\n\n".join([*parts, explain_reading([one for answer in found for one in answer.differences])]) + "\n"
 
 
 def _write_answers(found: Sequence[Answer], out: Path) -> None:

@@ -107,12 +107,12 @@ def _mask_case(
     clip = MaskClip(chosen, float(sample.meta()["fps"]), (one.label,) * len(one.object_ids))
     on_grid = resample(clip, grid, ResampleOptions(fit="stretch"))
     save_masks(place / f"{one.key}.masks", on_grid.sequence, on_grid.fps, on_grid.labels)
-    write_mp4(list(_shrunk(sample.frames()[:wanted], grid)), place / f"{one.key}.mp4", grid.fps, crf=8)
+    write_mp4(list(_shrink(sample.frames()[:wanted], grid)), place / f"{one.key}.mp4", grid.fps, crf=8)
     masks, clip_path = f"{place.name}/{one.key}.masks", f"{place.name}/{one.key}.mp4"
     return EvalItem(id=one.key, prompt=one.caption, masks=masks, source_video=clip_path)
 
 
-def _shrunk(frames_THWC: np.ndarray, grid: VideoFormat) -> Iterator[np.ndarray]:
+def _shrink(frames_THWC: np.ndarray, grid: VideoFormat) -> Iterator[np.ndarray]:
     import cv2
 
     for frame in frames_THWC:

@@ -28,7 +28,7 @@ def autocast(device: str, precision: Precision) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def eager(compiled: bool = True) -> AbstractContextManager[Any]:
+def run_eager(compiled: bool = True) -> AbstractContextManager[Any]:
     """Compiled modules run without their graphs inside; for shapes for which none should be made."""
     import torch
 

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.shards.members import Member, sample_members, sample_row
 from mvideo_core.shards.tar_format import CHUNK_BYTES, add_member, open_tar
 
@@ -53,7 +53,7 @@ def write_shard(plan: ShardPlanRow, open_blob: OpenBlob, out: IO[bytes]) -> Writ
     path = shard_path(plan.key, plan.split)
     rows: list[SampleRow] = []
     with _Sink(out) as sink, open_tar(sink) as tar:  # type: ignore[arg-type]  # `tarfile` calls `tell` and `write` only
-        for sample in heeding(plan.samples):
+        for sample in stop_between(plan.samples):
             members = sample_members(sample, tar.offset)
             rows.append(sample_row(sample, path, plan.split, tar.offset, members))
             for member in members:

@@ -13,7 +13,7 @@ NOT_CONTENT = ("attempts", "message", "content_key")
 
 def row_digest(row: Row) -> str:
     """A row's content as 64 hex digits, without fields that only say where something is stored or how it failed."""
-    content = row.model_dump(mode="json", exclude={*NOT_CONTENT, *type(row).volatile, *row.absent()})
+    content = row.model_dump(mode="json", exclude={*NOT_CONTENT, *type(row).volatile, *row.list_absent()})
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

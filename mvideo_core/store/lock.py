@@ -59,10 +59,10 @@ def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[C
                         "it, then run again"
                     ) from None
                 log.info("%s: waiting for %s, which works on this part (%.0f s)", name, owner, waited_s)
-        yield lease.check if lease else _nothing
+        yield lease.check if lease else _check_nothing
 
 
-def _nothing() -> None:
+def _check_nothing() -> None:
     """A local lock is held until it is released."""
 
 

@@ -36,13 +36,13 @@ def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
 
     ordered = sorted(rows, key=lambda row: row.key)
     table = pa.Table.from_pylist([row.model_dump() for row in ordered], schema=schema_of(row_class))
-    table = table.drop_columns([name for name in row_class.optional if all(name in row.absent() for row in rows)])
+    table = table.drop_columns([name for name in row_class.optional if all(name in row.list_absent() for row in rows)])
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=4096)
     return sink.getvalue()
 
 
-def misfit(rows: Sequence[Row], row_class: type[Row]) -> str:
+def find_misfit(rows: Sequence[Row], row_class: type[Row]) -> str:
     """Why a table cannot hold these rows (half a surrogate pair, a number too large); "" if it can."""
     if all(type(row) is row_class and _fits(row_class)(row) for row in rows):
         return ""

@@ -85,7 +85,7 @@ class Workspace:
             )
 
     @classmethod
-    def existing(cls, url: str) -> Self:
+    def open_existing(cls, url: str) -> Self:
         """Open an existing workspace.
 
         Raises:

@@ -75,7 +75,7 @@ def folder_of(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:08d}"
 
 
-def complete(checkpoints: Path) -> list[Path]:
+def list_complete(checkpoints: Path) -> list[Path]:
     """Complete checkpoints, oldest first. Those with a missing or truncated file are skipped; no content is read."""
     return [path for path in _of_steps(checkpoints) if _is_whole(path)]
 
@@ -123,7 +123,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
         full = state.model_copy(update=now)
         full = full.model_copy(update={"own_digest": full.content_digest})
         write_whole(part / STATE, full.model_dump_json(indent=1))
-    for old in complete(checkpoints)[:-keep] if keep else []:
+    for old in list_complete(checkpoints)[:-keep] if keep else []:
         shutil.rmtree(old)
     return folder
 
@@ -169,7 +169,7 @@ def newest_good(checkpoints: Path) -> Path | None:
 
     Newer ones are set aside. Call it in one process. None: there is no such checkpoint.
     """
-    whole = complete(checkpoints)
+    whole = list_complete(checkpoints)
     for folder in reversed(_of_steps(checkpoints)):
         if folder not in whole:
             log.warning("%s: %s unreadable, or a file missing or truncated; skipped", folder, STATE)
@@ -181,7 +181,7 @@ def newest_good(checkpoints: Path) -> Path | None:
         else:
             return folder
         aside = set_aside(folder, prefix)
-        before = complete(checkpoints)
+        before = list_complete(checkpoints)
         instead = f"resuming from {before[-1].name}" if before else "starting at step 0"
         log.warning("%s: %s; set aside as %s, %s", folder, why, aside.name, instead)
     return None

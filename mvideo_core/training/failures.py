@@ -48,7 +48,7 @@ def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
     return error
 
 
-def full_disk(run: Path) -> StoreError | None:
+def find_full_disk(run: Path) -> StoreError | None:
     """Probe whether the disk is full, after processes that died without a message: the error, or None."""
     try:
         with work_folder(run / ERRORS / "probe") as probe:
@@ -60,7 +60,7 @@ def full_disk(run: Path) -> StoreError | None:
     return None
 
 
-def death(code: int, log_path: Path, start_byte: int) -> TrainError:
+def explain_death(code: int, log_path: Path, start_byte: int) -> TrainError:
     """The error to raise for processes that wrote none.
 
     Args:

@@ -31,8 +31,8 @@ from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
-from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state
-from mvideo_core.training.failures import ERRORS, death, full_disk, read_error
+from mvideo_core.training.checkpoint import CHECKPOINTS, list_complete, read_state
+from mvideo_core.training.failures import ERRORS, explain_death, find_full_disk, read_error
 from mvideo_core.training.phases import PHASES, STARTING, PhaseClock, Say
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _one_launch(
     shown.look()
     if child.returncode == 0:
         return None
-    return read_error(run, log_path) or full_disk(run) or death(child.returncode, log_path, start_byte)
+    return read_error(run, log_path) or find_full_disk(run) or explain_death(child.returncode, log_path, start_byte)
 
 
 def _tidy(run: Path) -> None:
@@ -210,7 +210,7 @@ def _tidy(run: Path) -> None:
             old.unlink()
         (run / STOP).unlink(missing_ok=True)
         (run / PHASES).unlink(missing_ok=True)
-        done = complete(run / CHECKPOINTS)
+        done = list_complete(run / CHECKPOINTS)
         cut_after(run / METRICS, read_state(done[-1]).step if done else 0)
 
 

@@ -15,12 +15,12 @@ from mvideo_core.base.listing import find_named
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.shards.files import DatasetFiles
-from mvideo_core.training.checkpoint import CHECKPOINTS, State, complete, read_state
+from mvideo_core.training.checkpoint import CHECKPOINTS, State, list_complete, read_state
 from mvideo_core.training.latents.cache import LatentDataset, read_info
 from mvideo_core.training.latents.info import INFO_NAME
 from mvideo_core.training.option_changes import DATA
 from mvideo_core.training.options import TrainOptions
-from mvideo_core.training.sample_order import GlobalOrder, Split, ordered
+from mvideo_core.training.sample_order import GlobalOrder, Split, order_samples
 
 OPTIONS = "options.yaml"
 OF_THE_ORDER = (DATA, "data.exclude", "data.holdout", "data.order", "seed", "global_batch")
@@ -87,7 +87,7 @@ def uses_of(run: Path, is_concerned: Callable[[str, str], bool]) -> TrainingUse 
         ConfigError: options.yaml is not of a training run of this version.
     """
     options = TrainOptions.parse(read_yaml(run / OPTIONS), str(run / OPTIONS))
-    checkpoints = complete(run / CHECKPOINTS)
+    checkpoints = list_complete(run / CHECKPOINTS)
     states = {path.name: read_state(path) for path in checkpoints}
     newest = states[checkpoints[-1].name] if checkpoints else State()
     about = {"run": str(run), "steps": newest.step, "latents": options.data.latents, "data": newest.data}
@@ -126,7 +126,7 @@ def open_course(options: TrainOptions) -> Course:
     history = "with" if options.draws.history_none < 1 else "any"
     dataset = LatentDataset(data.latents, data.split, history=history)  # type: ignore[arg-type]  # one of the literals
     split = Split(dataset.keys, data.holdout, data.exclude, dataset.ids)
-    return Course(dataset, split, ordered(data, split.train, dataset.ids, options.global_batch, options.seed))
+    return Course(dataset, split, order_samples(data, split.train, dataset.ids, options.global_batch, options.seed))
 
 
 def first_difference(before: Course, after: Course, steps: int) -> int:

@@ -46,7 +46,7 @@ from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
 from mvideo_core.training.resume import find_start, resume
-from mvideo_core.training.sample_order import Feed, Split, ordered, rank_slots
+from mvideo_core.training.sample_order import Feed, Split, order_samples, rank_slots
 from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     start = start.with_data(options, dataset.info.digest)
     split = Split(dataset.keys, options.data.holdout, options.data.exclude, dataset.ids)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
-    order = ordered(options.data, split.train, dataset.ids, options.global_batch, options.seed)
+    order = order_samples(options.data, split.train, dataset.ids, options.global_batch, options.seed)
     train_maker = batch_maker(options, dataset, schedule, options.seed, world, options.mask_loss)
     feed: Feed[Any, Any] = Feed(dataset, order, slots, train_maker, options.data)
     parameters = trainable(transformer)

@@ -12,7 +12,7 @@ from mvideo_core.base.options import Options
 from mvideo_core.base.svg import chart, dot, polyline, text, tick
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.trackers import METRICS
-from mvideo_core.training.checkpoint import CHECKPOINTS, complete
+from mvideo_core.training.checkpoint import CHECKPOINTS, list_complete
 from mvideo_core.training.option_changes import Change
 
 REPORT, CURVES = "report.json", "curves.svg"
@@ -73,7 +73,7 @@ def summarize(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
     last: dict[str, float] = {}
     for line in lines:
         last |= {name: float(v) for name, v in line.items() if name not in ("step", "steps") and _is_number(v)}
-    done = complete(run / CHECKPOINTS)
+    done = list_complete(run / CHECKPOINTS)
     validated = [(line["val/loss_diffusion"], line["step"]) for line in lines if "val/loss_diffusion" in line]
     best, best_step = min(validated, default=(None, None))
     step, steps = (int(lines[-1][name]) if lines else 0 for name in ("step", "steps"))

@@ -199,7 +199,9 @@ def _mix(marks: np.ndarray) -> np.ndarray:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def ordered(options: DataOptions, indices: np.ndarray, ids: Sequence[str], global_batch: int, seed: int) -> GlobalOrder:
+def order_samples(
+    options: DataOptions, indices: np.ndarray, ids: Sequence[str], global_batch: int, seed: int
+) -> GlobalOrder:
     """The order that the options choose.
 
     Args:

@@ -14,7 +14,7 @@ from mvideo_core.base.options import digest
 from mvideo_core.cogvideox.adapter import LoraOptions
 from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE, PREFIX, find_adapter, parameter_name
 from mvideo_core.cogvideox.weights_digest import file_tensors
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ def load_init_adapter(
     lora, folder = files.lora, files.folder if files.ours else None
     if folder:
         load_conditioning(transformer, folder, allow_other_base, f"--allow {OTHER_BASE}")
-    with loading(lora):
+    with explain_failures(lora):
         values = {parameter_name(name): value for name, value in load_file(lora).items()}
     parameters = {name: p for name, p in transformer.named_parameters() if ".lora_" in name}
     _check_alpha(lora, values, options)
@@ -90,7 +90,7 @@ def load_init_adapter(
 def _check_alpha(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:
     from safetensors import safe_open
 
-    with loading(lora), safe_open(lora, "pt") as file:
+    with explain_failures(lora), safe_open(lora, "pt") as file:
         noted = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
     ranks = {value.shape[0] for name, value in values.items() if ".lora_A." in name}
     rank = ranks.pop() if len(ranks) == 1 else options.rank

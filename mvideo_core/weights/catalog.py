@@ -67,11 +67,11 @@ def find(name: str, kind: str | None = None) -> Path:
     states = check(item.name, item.kind, digests=False)
     wrong = [state for state in states if state.problem]
     if wrong:
-        raise ModelError(_unusable(item, wrong[0], not_here=absent(states)))
+        raise ModelError(_describe_unusable(item, wrong[0], not_here=is_absent(states)))
     return item.folder
 
 
-def absent(states: list[FileState]) -> bool:
+def is_absent(states: list[FileState]) -> bool:
     """Whether no file of a model is there."""
     return all(state.problem == "missing" for state in states)
 
@@ -136,7 +136,7 @@ def _find_unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str
     return problems
 
 
-def _unusable(item: WeightsEntry, state: FileState, not_here: bool) -> str:
+def _describe_unusable(item: WeightsEntry, state: FileState, not_here: bool) -> str:
     path = state.path
     problem = "is missing" if state.problem == "missing" else f"is unusable: {state.problem}"
     if item.shipped:

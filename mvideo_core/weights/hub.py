@@ -53,7 +53,7 @@ def list_repository(item: WeightsEntry, revision: str) -> Fetched:
     """
     assert item.repository is not None
     name = item.repository.name
-    found = _list_cache(item, revision) if offline() else _listing(name, revision)
+    found = _list_cache(item, revision) if offline() else _list_files(name, revision)
     required = list(item.needs.files)
     files = [file for file in found.files if item.repository.takes(file.path, required)]
     paths = {file.path for file in files}
@@ -181,7 +181,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _listing(name: str, revision: str) -> Fetched:
+def _list_files(name: str, revision: str) -> Fetched:
     from huggingface_hub import HfApi
 
     with plain_errors(name, revision):

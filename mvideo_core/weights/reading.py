@@ -32,7 +32,7 @@ _ADVICE = re.compile(
 
 
 @contextmanager
-def loading(path: Path, remedy: str = COPY_AGAIN) -> Iterator[None]:
+def explain_failures(path: Path, remedy: str = COPY_AGAIN) -> Iterator[None]:
     """Inside the block, any library error while loading `path` becomes one line, and bars appear on terminals only.
 
     Args:

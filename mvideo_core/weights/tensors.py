@@ -51,7 +51,7 @@ def weight_files(folder: Path, stem: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
+def list_stored(files: Iterable[Path]) -> dict[str, StoredTensor]:
     """Every tensor of some files by name.
 
     Raises:

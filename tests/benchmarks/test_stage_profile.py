@@ -32,7 +32,7 @@ def test_a_stack_belongs_to_the_innermost_known_function():
 
 def test_samples_follow_the_time_spent():
     sampler = Sampler()
-    with sampler.sampling():
+    with sampler.sample_inside():
         code_in("/lib/torch/a.py")(time.perf_counter() + 0.45)
         code_in("/x/mvideo_core/store/b.py")(time.perf_counter() + 0.15)
     frac = sampler.kinds["network"] / sampler.kinds.total()

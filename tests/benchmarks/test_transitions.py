@@ -11,7 +11,7 @@ from benchmarks.transition_windows import (
     fit_logistic,
     label_windows,
     label_wipes,
-    spaced_frames,
+    space_frames,
 )
 from benchmarks.transitions import TASKS, fit, main, score
 from mvideo_core.base.errors import ConfigError
@@ -55,8 +55,8 @@ def test_labels_by_hand():
 
 
 def test_frames_a_finder_looks_at():
-    assert spaced_frames(9, 25, 0.08).tolist() == [0, 2, 4, 6, 8]
-    assert spaced_frames(9, 30, 0.08).tolist() == [0, 3, 6]
+    assert space_frames(9, 25, 0.08).tolist() == [0, 2, 4, 6, 8]
+    assert space_frames(9, 30, 0.08).tolist() == [0, 3, 6]
 
 
 @pytest.mark.parametrize(("pattern", "inside"), [(0, (6, 1)), (1, (1, 6)), (3, (4, 4))])

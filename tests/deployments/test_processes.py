@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from mvideo.deployments import _processes as processes
-from mvideo.deployments._state import StackState, Started, alive, read_state, running_api_url, write_state
+from mvideo.deployments._state import StackState, Started, alive, find_api_url, read_state, write_state
 from mvideo_core.processes.identity import ticks_of
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -80,8 +80,8 @@ def test_state_survives_damage_and_a_reused_process_id(tmp_path: Path) -> None:
     me = Started("server", os.getpid(), ticks_of(os.getpid()) or 0)
     write_state(tmp_path, StackState(4321, "laptop", [me]))
     assert read_state(tmp_path).processes == [me]
-    assert running_api_url(tmp_path) == "http://127.0.0.1:4321/api"
+    assert find_api_url(tmp_path) == "http://127.0.0.1:4321/api"
     write_state(tmp_path, StackState(4321, "laptop", [Started("server", os.getpid(), me.ticks + 1)]))
-    assert running_api_url(tmp_path) is None
+    assert find_api_url(tmp_path) is None
     (tmp_path / "stack.json").write_text('{"port": 4')
     assert read_state(tmp_path) == StackState()

@@ -124,7 +124,7 @@ class Trial:
 
     def workers(self) -> list[int]:
         """Worker processes."""
-        return [process.pid for process in self.stack.running() if process.name != "server"]
+        return [process.pid for process in self.stack.find_running() if process.name != "server"]
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

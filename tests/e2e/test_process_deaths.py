@@ -88,7 +88,7 @@ def test_a_killed_server_comes_back_and_the_run_goes_on(trial: Trial, tmp_path: 
     trial.stack.up(deploy=False)
     toy = Toy(trial, tmp_path)
     toy.under_way()
-    for process in trial.stack.running():
+    for process in trial.stack.find_running():
         if process.name == "server":
             kill(process.pid)
     trial.stack.up(deploy=False)

@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.states import Completed, Pending
 
 from mvideo.flows._engine import Scheduler, open_engine
-from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, slice_evenly
 from mvideo.flows._workers import WorkerEngine
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ModelError, StoreError
@@ -160,4 +160,4 @@ def test_engine_workers_sees_the_end_of_more_runs_than_a_page_holds(monkeypatch:
     ("n_parts", "slots", "asked", "size"), [(256, 4, 0, 16), (3, 4, 0, 1), (10, 1, 0, 3), (10, 1, 7, 7)]
 )
 def test_slices_give_each_slot_about_four_pieces(n_parts: int, slots: int, asked: int, size: int) -> None:
-    assert even_slice(n_parts, slots, asked) == size
+    assert slice_evenly(n_parts, slots, asked) == size

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from mvideo.flows._orphans import ENGINE, unread
+from mvideo.flows._orphans import ENGINE, has_no_reader
 
 ENGINE_CODE = """
 import sys, time
@@ -62,7 +62,7 @@ def test_other_processes_that_import_flows_do_not(tmp_path: Path) -> None:
 
 def test_a_pipe_without_a_reader_is_seen() -> None:
     read, write = os.pipe()
-    assert not unread(write)
+    assert not has_no_reader(write)
     os.close(read)
-    assert unread(write)
+    assert has_no_reader(write)
     os.close(write)

@@ -5,7 +5,7 @@ import pytest
 from mvideo.flows._progress import StageBoard
 from mvideo.tasks import _items
 from mvideo_core.base.live_status import on_status, report_status
-from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.base import report_progress
 
 
 def test_rate_and_time_left_count_only_fresh_work() -> None:
@@ -50,7 +50,7 @@ def test_frames_of_the_clip_in_progress_are_shown_from_the_first_clip_on(monkeyp
     board.publish()
     assert not shown  # nothing has happened yet
     with on_status(partial(_items.set_status, "w", "segment", 0)):
-        masks = reporting("abcd", "a clip", 4)
+        masks = report_progress("abcd", "a clip", 4)
         assert [next(masks), next(masks)] == ["a", "b"]
     board.publish()
     assert shown == [(0.0, "segment: 0 of 1 parts, 0 of 3 items, a clip: masks of 1 of 4 frames")]

@@ -39,7 +39,7 @@ from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.distributed import RankLost, _peer_errors
 from mvideo_core.training.ledger import TrainingUse
 from mvideo_core.training.options import TrainOptions
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import explain_failures
 from tests.mvideo_core.engine.finished import keep
 
 DEEP = "[" * 5000 + "]" * 5000
@@ -128,7 +128,7 @@ def test_json_that_python_gives_up_on_is_an_answer_or_a_line_of_another_form(tex
 
 def test_a_lack_of_memory_is_not_a_damaged_file(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
-    for guard in (lambda: state_errors(path), lambda: loading(path)):
+    for guard in (lambda: state_errors(path), lambda: explain_failures(path)):
         with pytest.raises(ModelError, match=r"state\.pt: not enough memory to load it"), guard():
             torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(ConfigError, match="of another size or training"), state_errors(path):

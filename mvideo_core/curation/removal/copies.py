@@ -136,7 +136,7 @@ def find_copies(workspace: Workspace, sources: Sequence[str]) -> list[Copy]:
 
 def timeline_of(workspace: Workspace, clips: Iterable[ClipRow]) -> Timeline:
     """The timeline of a source from its clips."""
-    return Timeline(frame for clip in clips for frame in _hashed(workspace, clip))
+    return Timeline(frame for clip in clips for frame in _hash_clip(workspace, clip))
 
 
 def hash_frames(frames: Iterable[np.ndarray], fps: float, start_s: float = 0.0) -> Iterator[tuple[float, list[int]]]:
@@ -175,7 +175,7 @@ def gap_s(n_frames: int, fps: float) -> float:
     return GAP_SAMPLES * max(n_frames - 2, 0) / (N_SAMPLES - 1) / max(fps, 1e-9)
 
 
-def _hashed(workspace: Workspace, row: ClipRow) -> Iterator[tuple[float, list[int]]]:
+def _hash_clip(workspace: Workspace, row: ClipRow) -> Iterator[tuple[float, list[int]]]:
     assert row.clip is not None
     try:
         with workspace.folder.open(row.clip.path) as stream:

@@ -7,7 +7,7 @@ from mvideo_core.curation.removal.certificate import Certificate, CertificateFil
 from mvideo_core.curation.removal.copies import Copy, find_copies
 from mvideo_core.curation.removal.elsewhere import look_elsewhere, open_courses, plan_retraining, remove_elsewhere
 from mvideo_core.curation.removal.rebuild import plan_rebuild, remove_sources
-from mvideo_core.curation.removal.trace import TracedSource, choose_sources, published, trace
+from mvideo_core.curation.removal.trace import TracedSource, choose_sources, find_published, trace
 from mvideo_core.store.workspace import Workspace
 
 
@@ -86,16 +86,16 @@ class Removal:
             say(step)
 
         n_files = remove_sources(self.workspace, self.before, redo, note)
-        dataset, latents = (self._published(name) for name in ("dataset", "latents"))
+        dataset, latents = (self._find_published(name) for name in ("dataset", "latents"))
         retraining = plan_retraining(self.elsewhere, courses, latents)
         remove_elsewhere(self.elsewhere, self.before.ids(), dataset, note)
         done = {
-            "status": "finished", "finished": now(), "after": published(self.workspace), "files_searched": n_files,
+            "status": "finished", "finished": now(), "after": find_published(self.workspace), "files_searched": n_files,
             "steps": [*record.steps, *steps], "retraining": retraining,
         }  # fmt: skip
         return self.file.write(record.model_copy(update=done))
 
-    def _published(self, name: str) -> str:
+    def _find_published(self, name: str) -> str:
         """Folder of the current dataset or latents; "" if there is none."""
         pointer = self.workspace.pointer(name)
         return f"{self.workspace.folder.url.rstrip('/')}/{pointer['path']}" if pointer else ""

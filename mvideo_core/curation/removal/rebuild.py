@@ -115,7 +115,7 @@ def remove_sources(workspace: Workspace, before: Trace, redo: Sequence[Redo], sa
             n_parts = _drop_rows(workspace, ids)
         freed = collect_garbage(workspace, workspace_rows(workspace), dry_run=False, min_age_s=0)
         if freed.in_use:
-            raise StoreError(_busy(workspace, freed.in_use))
+            raise StoreError(_describe_busy(workspace, freed.in_use))
         say(f"deleted: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB; {n_parts} parts are left to run again")
         return search(workspace, ids)
 
@@ -147,11 +147,11 @@ def _all_stages(workspace: Workspace) -> Iterator[None]:
     """Hold all stages, so that no other process reads or writes them."""
     with stages_unused(workspace.folder, [*workspace_rows(workspace), "report"]) as busy:
         if busy:
-            raise StoreError(_busy(workspace, busy))
+            raise StoreError(_describe_busy(workspace, busy))
         yield
 
 
-def _busy(workspace: Workspace, stages: Sequence[str]) -> str:
+def _describe_busy(workspace: Workspace, stages: Sequence[str]) -> str:
     return f"{workspace.url}: live processes use {', '.join(stages)}; stop them, then run the same command again"
 
 

@@ -73,7 +73,7 @@ class Trace(Record):
     mentions: list[str]
     decisions: int
     samples: list[str]
-    published: dict[str, dict[str, str]]
+    find_published: dict[str, dict[str, str]]
     digests: list[str]
 
     def ids(self) -> ContentIds:
@@ -93,7 +93,7 @@ def trace(workspace: Workspace, chosen: Sequence[TracedSource]) -> Trace:
     files: dict[str, Blob] = {}
     clip_files: set[str] = set()
     samples: set[str] = set()
-    for stage, marker, found in _traced_rows(workspace, ids):
+    for stage, marker, found in _find_rows(workspace, ids):
         rows[stage] += len(found)
         current = workspace.head(stage, marker.index) == marker.key
         for row in found:
@@ -113,10 +113,10 @@ def trace(workspace: Workspace, chosen: Sequence[TracedSource]) -> Trace:
         clips=sorted(ids.clips),
         rows=dict(rows),
         files=[files[path] for path in sorted(files)],
-        mentions=sorted(one.path for one in find_mentions(workspace.folder, ids, _searched(workspace))),
+        mentions=sorted(one.path for one in find_mentions(workspace.folder, ids, _list_paths(workspace))),
         decisions=decisions,
         samples=sorted(samples),
-        published=published(workspace),
+        published=find_published(workspace),
         digests=sorted(ids.digests),
     )
 
@@ -135,7 +135,7 @@ def choose_sources(workspace: Workspace, names: Sequence[str]) -> list[TracedSou
     for name in names:
         found = _match(name, known.values())
         if not found:
-            raise ConfigError(_unknown(workspace, name, known))
+            raise ConfigError(_describe_unknown(workspace, name, known))
         chosen |= {one.key: one for one in found}
     digests = {one.sha256: one.key for one in chosen.values() if one.sha256}
     for one in known.values():
@@ -161,7 +161,7 @@ def known_sources(workspace: Workspace) -> dict[str, TracedSource]:
     return found
 
 
-def published(workspace: Workspace) -> dict[str, dict[str, str]]:
+def find_published(workspace: Workspace) -> dict[str, dict[str, str]]:
     """The current dataset, latents and report: path, and digest where there is one."""
     pointers = {name: workspace.pointer(name) for name in POINTERS}
     return {name: {key: str(value) for key, value in one.items()} for name, one in pointers.items() if one}
@@ -178,7 +178,7 @@ def concerns(row: Row, ids: ContentIds) -> bool:
     return False
 
 
-def _traced_rows(workspace: Workspace, ids: ContentIds) -> Iterator[tuple[str, Marker, list[Row]]]:
+def _find_rows(workspace: Workspace, ids: ContentIds) -> Iterator[tuple[str, Marker, list[Row]]]:
     """Rows of the sources, part by part, in the order of the stages; clips that `cut` rows name are added to the ids
     by the caller before later stages are read.
     """
@@ -190,7 +190,7 @@ def _traced_rows(workspace: Workspace, ids: ContentIds) -> Iterator[tuple[str, M
                     yield stage, marker, found
 
 
-def _searched(workspace: Workspace) -> Iterator[str]:
+def _list_paths(workspace: Workspace) -> Iterator[str]:
     return (path for path in workspace.folder.walk("") if path.split("/")[0] not in OWN_AREAS)
 
 
@@ -205,7 +205,7 @@ def _match(name: str, known: Iterable[TracedSource]) -> list[TracedSource]:
     return [one for one in known if name == one.file_name]
 
 
-def _unknown(workspace: Workspace, name: str, known: Mapping[str, TracedSource]) -> str:
+def _describe_unknown(workspace: Workspace, name: str, known: Mapping[str, TracedSource]) -> str:
     near = difflib.get_close_matches(name, known, SHOWN) or sorted(known)[:SHOWN]
     return (
         f"{workspace.url}: no source is called {name!r}; give the id, the URL, the SHA-256 or the file of one of its "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import StoreError
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 from mvideo_core.media.graph import clip_tags, tag_colors
@@ -66,7 +66,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
         pipe = running.popen.stdin
         assert pipe is not None
         try:
-            for frame in heeding(frames):
+            for frame in stop_between(frames):
                 pipe.write(frame)
             pipe.close()
         except BrokenPipeError:

@@ -99,7 +99,7 @@ def cut_video(
         geometry = _geometry(video, options, bars)
         with (
             ClipWriter(
-                _encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
+                _choose_encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
             ) as writer,
             open_decode(fd, what, geometry, limits, picture=video.picture, **decoding) as stream,
         ):
@@ -114,7 +114,7 @@ def cut_video(
             return cutting.finish(errors, damaged).model_copy(update={"bars": list(bars) if bars.area else []})
 
 
-def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
+def _choose_encoding(video: VideoRow, options: CutOptions) -> Encoding:
     """Keep the source's primaries and transfer, which need no conversion; HDR and wide gamut become bt709."""
     picture = video.picture
     kept = ("bt709", "bt709") if picture.wide else (picture.primaries, picture.transfer)

@@ -113,12 +113,12 @@ class GradualFinder:
         self._search()
         if len(self._recent) == self._recent.maxlen:
             self.settled_s = self._recent[0]
-        return self._certain(self._n_samples - _LENGTHS[-1])
+        return self._find_certain(self._n_samples - _LENGTHS[-1])
 
     def finish(self) -> list[Boundary]:
         """Return the transitions still open at the end of the video."""
         self._search()
-        return self._certain(self._n_samples + 1)
+        return self._find_certain(self._n_samples + 1)
 
     def _search(self) -> None:
         """Score every window that ends in the samples added since the last search."""
@@ -135,7 +135,7 @@ class GradualFinder:
             ]
         self._n_done = self._n_samples
 
-    def _certain(self, before_sample: int) -> list[Boundary]:
+    def _find_certain(self, before_sample: int) -> list[Boundary]:
         """Best windows that no later window can overlap; drops the weaker ones they overlap."""
         chosen: list[_Window] = []
         better: list[_Window] = []

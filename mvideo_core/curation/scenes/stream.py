@@ -13,7 +13,7 @@ import numpy as np
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Picture
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.curation.filters.bars import Bars
 from mvideo_core.curation.scenes.crop_bars import crop_frames
 from mvideo_core.media.ffmpeg import compile_argv, open_input
@@ -68,7 +68,7 @@ class VideoStream:
         options = {"protocol_whitelist": "pipe", "probesize": "32", "analyzeduration": "0"}
         try:
             with av.open(f"pipe:{pipe.fileno()}", format="nut", options=options) as container:
-                for packet in heeding(container.demux()):
+                for packet in stop_between(container.demux()):
                     if packet.size:
                         yield self._frame(packet)
         except (av.error.FFmpegError, EOFError) as error:

@@ -131,7 +131,7 @@ class WipeFinder:
         self._search()
         if len(self._times) >= _SETTLED:
             self.settled_s = self._times[-_SETTLED]
-        found = self._certain(self._n_samples - _LENGTHS[-1] - SIDE)
+        found = self._find_certain(self._n_samples - _LENGTHS[-1] - SIDE)
         self._times, self._pictures = self._times[-_SETTLED:], self._pictures[-_SETTLED:]
         self._histograms = self._histograms[-_SETTLED:]
         return found
@@ -143,7 +143,7 @@ class WipeFinder:
         for _ in range(SIDE // 2):
             self._append(self._times[-1], self._pictures[-1], self._histograms[-1])
         self._search()
-        return self._certain(self._n_samples + 1)
+        return self._find_certain(self._n_samples + 1)
 
     def _append(self, time_s: float, picture: np.ndarray, histogram: np.ndarray) -> None:
         self._times.append(time_s)
@@ -195,7 +195,7 @@ class WipeFinder:
                 break
         return evidence
 
-    def _certain(self, before_sample: int) -> list[Boundary]:
+    def _find_certain(self, before_sample: int) -> list[Boundary]:
         """Best windows that no later window can overlap."""
         chosen: list[_Window] = []
         better: list[_Window] = []

@@ -22,7 +22,7 @@ class CleanOptions(Options):
         description="filters by name (docs/data.md lists them), each with its options or {}",
     )
 
-    def chosen(self) -> dict[str, ClipFilter]:
+    def create_filters(self) -> dict[str, ClipFilter]:
         """The filters, by name.
 
         Raises:
@@ -41,7 +41,7 @@ class CleanWorker(Worker):
     independent = True
 
     def __init__(self, options: CleanOptions, context: StageContext):
-        self.context, self.filters = context, options.chosen()
+        self.context, self.filters = context, options.create_filters()
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """One CleanRow per clip with all values; filtered, with the name of the first filter that drops it."""
@@ -86,7 +86,7 @@ def value_of(row: Row, name: str) -> FilterValue | None:
 
 
 def _check(options: CleanOptions) -> None:
-    options.chosen()
+    options.create_filters()
 
 
 STAGE = Stage(

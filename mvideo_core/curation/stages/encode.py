@@ -23,7 +23,7 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.tar_format import tar_end
 from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.training.latents.group import ahead, batches, decode_batches, encode_group
+from mvideo_core.training.latents.group import batches, compute_ahead, decode_batches, encode_group
 from mvideo_core.training.latents.identity import base_identity
 from mvideo_core.training.latents.info import EMPTY_NAME, LatentIdentity
 from mvideo_core.training.latents.members import tensor_bytes
@@ -79,7 +79,7 @@ class EncodeWorker(Worker):
         """Encode the missing groups. Memory: a group's latents and two batches of frames."""
         clock, missing = _Clock(name, len(groups), len(growing.notes)), groups[len(growing.notes) :]
         decoded = decode_batches(reader, missing, self.identity.format, self.options)
-        with contextlib.closing(ahead(decoded)) as batches:  # closed before the tar: its thread reads from it
+        with contextlib.closing(compute_ahead(decoded)) as batches:  # closed before the tar: its thread reads from it
             for group in missing:
                 content, windows = encode_group(
                     self.base, self.identity, self.options, group, batches, growing.size_bytes

@@ -9,7 +9,7 @@ import numpy as np
 from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row, TrackStats
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.curation.stages.detect import clip_of
 from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
@@ -17,7 +17,7 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.media.decode import read_ahead, read_frames
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import reporting, with_phrases
+from mvideo_core.perception.segmentation.base import report_progress, with_phrases
 from mvideo_core.perception.segmentation.corrections import Objects, correct, judge
 from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
 from mvideo_core.perception.segmentation.gate import object_stats
@@ -83,7 +83,7 @@ class SegmentWorker(Worker):
         return row.model_copy(update=gone)
 
     def _decisions(self, item: Item, boxes: DetectionRow) -> list[LocatedDecision]:
-        """The reviewer's decisions about this clip, without those about objects of other masks (`unobeyed`)."""
+        """The reviewer's decisions about this clip, without those about objects of other masks (`find_unused`)."""
         masks = masks_id(boxes, self.segmenter.model_name, self.segmenter.weights_sha256) if item.decisions else ""
         return [one for one in item.decisions if one.decision.masks in ("", masks)]
 
@@ -116,7 +116,7 @@ class SegmentWorker(Worker):
         )  # fmt: skip
         agreed = {n: one for n, one in found.known.get("agreement", {}).items() if n not in made.first_seen}
         known = found.known | {"starts": found.known.get("starts", {}) | made.first_seen, "agreement": agreed}
-        return _Tracked(made, _corrected_tracks(found.tracks, made) if found.known else [], known)
+        return _Tracked(made, _replace_corrected(found.tracks, made) if found.known else [], known)
 
     def _trust(self, item: Item, boxes: DetectionRow, found: "_Tracked") -> dict[str, Any]:
         """The row's fields about trust."""
@@ -144,7 +144,7 @@ class SegmentWorker(Worker):
         writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
         scores: list[np.ndarray] = []
         masks = with_phrases(self.segmenter, boxes.labels).propagate(frames, clip.height, clip.width, boxes_xyxy)
-        for found in heeding(reporting(masks, clip.key, clip.n_frames)):
+        for found in stop_between(report_progress(masks, clip.key, clip.n_frames)):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
         return writer.finish(), np.array(scores, np.float32).reshape(len(scores), len(boxes.labels))
@@ -180,7 +180,7 @@ def _away(sequence: MaskSequence, obj: int) -> dict[str, list[list[int]]]:
     }
 
 
-def _corrected_tracks(tracks: list[TrackStats], made: Objects) -> list[TrackStats]:
+def _replace_corrected(tracks: list[TrackStats], made: Objects) -> list[TrackStats]:
     """Tracks with those of the objects that a reviewer corrected or added."""
     corrected = list(tracks)
     for n, first in sorted(made.first_seen.items()):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.morphology import shrunk
+from mvideo_core.editing.morphology import erode
 from mvideo_core.editing.operations import ObjectOptions, rewrite
 from mvideo_core.masks.io.clip import MaskClip, with_masks
 
@@ -16,4 +16,4 @@ class ShrinkOptions(ObjectOptions):
 @rewrite("shrink", ShrinkOptions)
 def shrink(clip: MaskClip, options: ShrinkOptions) -> MaskClip:
     """Remove a margin from each object: all pixels within `px` of its outline; the frame's edge is not an outline."""
-    return with_masks(clip, options.objects, lambda mask_HW: shrunk(mask_HW, options.px))
+    return with_masks(clip, options.objects, lambda mask_HW: erode(mask_HW, options.px))

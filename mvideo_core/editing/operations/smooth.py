@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.morphology import dilate, shrunk
+from mvideo_core.editing.morphology import dilate, erode
 from mvideo_core.editing.operations import ObjectOptions, rewrite
 from mvideo_core.masks.io.clip import Mask, MaskClip, with_masks
 
@@ -18,7 +18,7 @@ def smooth(clip: MaskClip, options: SmoothOptions) -> MaskClip:
     """Close notches and holes, then cut off spikes and specks: a closing and an opening by a disc."""
 
     def change(mask_HW: Mask) -> Mask:
-        closed = shrunk(dilate(mask_HW, options.px), options.px)
-        return dilate(shrunk(closed, options.px), options.px)
+        closed = erode(dilate(mask_HW, options.px), options.px)
+        return dilate(erode(closed, options.px), options.px)
 
     return with_masks(clip, options.objects, change)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.edits import apply_edits, parse_edits
-from mvideo_core.evaluation.control.fit import Run, comparable, edited_objects, empty_objects, requested_change
+from mvideo_core.evaluation.control.fit import Run, empty_objects, find_comparable, find_edited, measure_requested
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.masks.measure import areas, boxes_xyxy
 
@@ -71,7 +71,7 @@ def _first_useful(clip: MaskClip, name: str, ways: list[Any] | str) -> MaskClip 
     why = ways if isinstance(ways, str) else ""
     for steps in ways if isinstance(ways, list) else []:
         edited = apply_edits(clip, parse_edits(steps, name))
-        useless = _useless(clip, edited)
+        useless = _find_flaw(clip, edited)
         if not useless:
             return edited
         why = why or useless
@@ -102,14 +102,14 @@ def choose_object(clip: MaskClip) -> int:
     return max(there, key=lambda n: (int((area_TN[:, n] > 0).sum()), int(area_TN[:, n].sum())))
 
 
-def _useless(clip: MaskClip, edited: MaskClip) -> str:
+def _find_flaw(clip: MaskClip, edited: MaskClip) -> str:
     """Why nothing can be measured under these masks; "" if something can."""
     before, after = Run("", clip.sequence, clip.sequence), Run("", edited.sequence, edited.sequence)
     if empty_objects(before, after):
         return ""
-    most = max(requested_change(before, after), default=0.0)
+    most = max(measure_requested(before, after), default=0.0)
     if most >= LEAST_CHANGE:
-        share = comparable(before, after).mean(axis=0)[edited_objects(before, after)].min()
+        share = find_comparable(before, after).mean(axis=0)[find_edited(before, after)].min()
         return "" if share >= COMPARABLE_FRAC else "others cover an edited object too long"
     return (
         f"it would move or resize each object by at most {most:.2f} of its size where no other object covers it; "

@@ -157,25 +157,25 @@ def empty_objects(base: Run, run: Run) -> list[int]:
     return np.flatnonzero(before & ~after).tolist()
 
 
-def comparable(base: Run, run: Run) -> np.ndarray:
+def find_comparable(base: Run, run: Run) -> np.ndarray:
     """Where an object is requested with and without the edit, and no other object covers it, bool (T, N)."""
     both_TN = base.wanted_tracks.visible_TN & run.wanted_tracks.visible_TN
     return np.asarray(both_TN & ~base.covered_TN & ~run.covered_TN)
 
 
-def requested_change(base: Run, run: Run) -> list[float]:
+def measure_requested(base: Run, run: Run) -> list[float]:
     """Root mean square change requested of each object, in the frames that can be compared: position in mean object
     sizes, and the logarithm of the size.
     """
     unit = base.wanted_tracks.size_px
     change_TNK = run.wanted_tracks.states(unit) - base.wanted_tracks.states(unit)
-    counts_TN = comparable(base, run)
+    counts_TN = find_comparable(base, run)
     return [_rms(change_TNK[:, n][counts_TN[:, n]]) for n in range(counts_TN.shape[1])]
 
 
-def edited_objects(base: Run, run: Run) -> list[int]:
+def find_edited(base: Run, run: Run) -> list[int]:
     """Objects whose masks the edit moves, resizes or empties."""
-    moved = [n for n, change in enumerate(requested_change(base, run)) if change >= LEAST_REQUEST]
+    moved = [n for n, change in enumerate(measure_requested(base, run)) if change >= LEAST_REQUEST]
     return sorted({*moved, *empty_objects(base, run)})
 
 
@@ -204,10 +204,10 @@ def _compare(base: Run, run: Run) -> _Change:
     done_TNK = seen_e.states(unit) - seen_0.states(unit)
     found_TN = seen_0.visible_TN & seen_e.visible_TN
     done_TNK[~found_TN] = 0.0
-    counts_TN = comparable(base, run)
-    edited = edited_objects(base, run)
+    counts_TN = find_comparable(base, run)
+    edited = find_edited(base, run)
     if not edited:
-        most = max(requested_change(base, run), default=0.0)
+        most = max(measure_requested(base, run), default=0.0)
         raise MediaError(
             f"edit {run.edit!r} requests too little: its masks move or resize each object by at most {most:.3f} object "
             f"sizes where no other object covers it; at least {LEAST_REQUEST} is required; leave it out"

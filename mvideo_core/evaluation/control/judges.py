@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.evaluation.control.fit import LEAST_REQUEST, Run, edited_objects, empty_objects
+from mvideo_core.evaluation.control.fit import LEAST_REQUEST, Run, empty_objects, find_edited
 from mvideo_core.evaluation.mask_grid import GridFit, check_match, match_frames, on_grid
 from mvideo_core.evaluation.mask_overlap import prompt_boxes
 from mvideo_core.evaluation.video import EvalVideo
@@ -176,7 +176,7 @@ def _looks(frames_THWC: np.ndarray, seen: MaskSequence) -> np.ndarray:
     return looks_NB / np.maximum(total_N1, 1)
 
 
-def _alike(one_B: np.ndarray, other_B: np.ndarray) -> float:
+def _compare_histograms(one_B: np.ndarray, other_B: np.ndarray) -> float:
     """Overlap of two histograms, 0 to 1."""
     return float(np.minimum(one_B, other_B).sum())
 
@@ -187,7 +187,7 @@ def _find_exchanged(base: Run, run: Run) -> list[int]:
     before, after = base.wanted_tracks.states(unit)[0], run.wanted_tracks.states(unit)[0]
     gone = empty_objects(base, run)
     moved = [
-        n for n in edited_objects(base, run)
+        n for n in find_edited(base, run)
         if n not in gone and np.abs(after[n] - before[n]).max() >= LEAST_REQUEST
     ]  # fmt: skip
     return moved if 1 < len(moved) <= MOST_EXCHANGED else []
@@ -198,11 +198,13 @@ def _assign(looks_NB: np.ndarray, found_NB: np.ndarray, exchanged: Sequence[int]
     order = list(range(len(looks_NB)))
     if not exchanged:
         return order
-    if any(_alike(looks_NB[a], looks_NB[b]) > SAME_LOOK for a, b in itertools.combinations(exchanged, 2)):
+    if any(_compare_histograms(looks_NB[a], looks_NB[b]) > SAME_LOOK for a, b in itertools.combinations(exchanged, 2)):
         return None
 
     def fitness(tracks: Sequence[int]) -> float:
-        return sum(_alike(looks_NB[n], found_NB[track]) for n, track in zip(exchanged, tracks, strict=True))
+        return sum(
+            _compare_histograms(looks_NB[n], found_NB[track]) for n, track in zip(exchanged, tracks, strict=True)
+        )
 
     best = max(itertools.permutations(exchanged), key=fitness)
     for n, track in zip(exchanged, best, strict=True):
@@ -214,5 +216,5 @@ def _share_gone(looks_NB: np.ndarray, found_NB: np.ndarray, empty: Sequence[int]
     """Share of dropped objects that something of other colors has replaced; None = none of them, areas decide."""
     if not empty:
         return None
-    gone = [float(_alike(looks_NB[n], found_NB[n]) < ALIKE) for n in empty]
+    gone = [float(_compare_histograms(looks_NB[n], found_NB[n]) < ALIKE) for n in empty]
     return float(np.mean(gone)) if any(gone) else None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.editing.warp import warp_edges
-from mvideo_core.evaluation.control.fit import Run, edited_objects, empty_objects
+from mvideo_core.evaluation.control.fit import Run, empty_objects, find_edited
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import edges_of
 from mvideo_core.masks.measure import area, box_xyxy, iou
@@ -58,7 +58,7 @@ def outline_share(runs: Sequence[Run], ceiling: Sequence[Run] = ()) -> float | N
     return float(np.clip((seen - box) / (top - box), 0, 1)) if top > box else None
 
 
-def edited_overlap(base: Run, edits: Sequence[Run], ceiling: float = 1.0) -> Overlap | None:
+def measure_edited_overlap(base: Run, edits: Sequence[Run], ceiling: float = 1.0) -> Overlap | None:
     """Plain overlap of the edited objects, and its position between chance and ceiling; None if edits only drop
     objects.
     """
@@ -66,7 +66,7 @@ def edited_overlap(base: Run, edits: Sequence[Run], ceiling: float = 1.0) -> Ove
     for run in edits:
         if empty_objects(base, run):
             continue
-        for n in edited_objects(base, run):
+        for n in find_edited(base, run):
             for t in range(run.wanted.n_frames):
                 if len(wanted := run.wanted.mask_edges(t, n)):
                     own.append(iou(run.seen.mask_edges(t, n), wanted))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mvideo_core.evaluation.control.fit import ControlFit, Run, fit_control
-from mvideo_core.evaluation.control.outlines import edited_overlap, outline_share
+from mvideo_core.evaluation.control.outlines import measure_edited_overlap, outline_share
 
 HALF_LAG_S = 0.5
 
@@ -43,7 +43,7 @@ def score_control(
     found = fit_control(base, edits, dropped)
     outline = outline_share([base, *edits], [source] if source is not None else [])
     ceiling = _source_overlap(source) if source is not None else 1.0
-    overlap = edited_overlap(base, edits, ceiling)
+    overlap = measure_edited_overlap(base, edits, ceiling)
     parts: dict[str, float | None] = {
         "gain": found.gain,
         "lag_frames": found.lag_frames,

@@ -69,7 +69,7 @@ def flow_smoothness(frames_THWC: np.ndarray) -> VideoScore:
     if min(height, width) < MIN_SIDE_PX:
         raise MediaError(f"mini_smoothness: {height} x {width} px; both sides need at least {MIN_SIDE_PX} px")
     differences = [
-        mean_difference(frames_THWC[i], halfway(frames_THWC[i - 1], frames_THWC[i + 1]))
+        mean_difference(frames_THWC[i], interpolate(frames_THWC[i - 1], frames_THWC[i + 1]))
         for i in range(1, n_frames - 1, 2)
     ]
     return VideoScore(
@@ -79,7 +79,7 @@ def flow_smoothness(frames_THWC: np.ndarray) -> VideoScore:
     )
 
 
-def halfway(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
+def interpolate(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
     """The frame halfway between two, uint8 (H, W, 3), truncated (not rounded) to 8 bits, as in VBench.
 
     Flow at the midpoint combines both directions: a quarter of (forward - backward), as in Jiang et al. 2018

@@ -85,7 +85,7 @@ class MotionSmoothness(Metric):
                 f"motion_smoothness: {height} x {width} px; AMT-S needs at least {self.min_side_px} px on both sides"
             )
         differences = [
-            mean_difference(frames_THWC[i], self._between(frames_THWC[i - 1], frames_THWC[i + 1]))
+            mean_difference(frames_THWC[i], self._interpolate(frames_THWC[i - 1], frames_THWC[i + 1]))
             for i in range(1, n_frames - 1, 2)
         ]
         return VideoScore(
@@ -94,14 +94,14 @@ class MotionSmoothness(Metric):
             details={"n_frames": float(n_frames)},
         )
 
-    def _between(self, one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
+    def _interpolate(self, one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
         """The network's frame halfway between two, uint8 (H, W, 3), truncated (not rounded) to 8 bits, as in VBench."""
         import torch
         from torch.nn import functional
 
         height, width = one_HWC.shape[:2]
-        top, bottom = _padding(height)
-        left, right = _padding(width)
+        top, bottom = _compute_padding(height)
+        left, right = _compute_padding(width)
         pair = np.ascontiguousarray(np.stack([one_HWC, other_HWC]))
         with torch.inference_mode():
             images = torch.from_numpy(pair).to(self.device).permute(0, 3, 1, 2) / 255.0
@@ -114,7 +114,7 @@ class MotionSmoothness(Metric):
         return image_HWC.clip(0, 255).astype(np.uint8)
 
 
-def _padding(length: int) -> tuple[int, int]:
+def _compute_padding(length: int) -> tuple[int, int]:
     """Padding before and after that makes a side a multiple of 16; an odd pixel is added after."""
     missing = -length % MULTIPLE_PX
     return missing // 2, missing - missing // 2

@@ -44,10 +44,10 @@ class TemporalFlickering(Metric):
         Raises:
             MediaError: unreadable, or a single frame.
         """
-        return score_by_protocol(video, self.options, flickering)
+        return score_by_protocol(video, self.options, measure_flickering)
 
 
-def flickering(frames_THWC: np.ndarray) -> VideoScore:
+def measure_flickering(frames_THWC: np.ndarray) -> VideoScore:
     """Score of uint8 frames (T, H, W, C), T > 1.
 
     Raises:

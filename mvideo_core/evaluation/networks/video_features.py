@@ -83,7 +83,7 @@ def load_features(folder: Path, n_frames: int = 0, device: str = "cpu") -> tuple
     import transformers
 
     from mvideo_core.base.digests import file_sha256
-    from mvideo_core.weights.reading import loading
+    from mvideo_core.weights.reading import explain_failures
 
     path = folder / "model.safetensors"
     for needed in (folder / "config.json", path):
@@ -95,7 +95,7 @@ def load_features(folder: Path, n_frames: int = 0, device: str = "cpu") -> tuple
         raise ModelError(f"{folder / 'config.json'}: {error}; copy the folder again") from None
     if kind not in KINDS:
         raise ModelError(f"{folder / 'config.json'}: model_type {kind!r}; supported: {', '.join(KINDS)}")
-    with loading(folder):
+    with explain_failures(folder):
         model, report = getattr(transformers, KINDS[kind].model).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )

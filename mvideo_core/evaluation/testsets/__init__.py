@@ -7,7 +7,7 @@ from mvideo_core.evaluation.testsets.complex_motion import (
     pick_named,
     write_manifest,
 )
-from mvideo_core.evaluation.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video, naming_videos
+from mvideo_core.evaluation.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video, find_naming_videos
 from mvideo_core.evaluation.testsets.samples import (
     TestCandidate,
     TestSample,
@@ -32,8 +32,8 @@ __all__ = [
     "card_path",
     "choose_mask_to_video",
     "choose_prompts",
+    "find_naming_videos",
     "list_complex_motion",
-    "naming_videos",
     "pick_named",
     "read_card",
     "read_cards",

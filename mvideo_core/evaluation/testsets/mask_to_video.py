@@ -58,7 +58,7 @@ def choose_mask_to_video(
         else:
             queues[label].append((_draw(options.seed, one.key), one))
     samples = _in_turn(queues, options, left_out)
-    held_out = naming_videos(every, finder) | {sample.video_id for sample in samples}
+    held_out = find_naming_videos(every, finder) | {sample.video_id for sample in samples}
     return TestSet(
         name=NAME,
         options=options.model_dump(mode="json"),
@@ -70,7 +70,7 @@ def choose_mask_to_video(
     )
 
 
-def naming_videos(candidates: Iterable[TestCandidate], finder: TermFinder) -> set[str]:
+def find_naming_videos(candidates: Iterable[TestCandidate], finder: TermFinder) -> set[str]:
     """Ids and source digests of videos with a term in an object label, caption or title."""
     found: set[str] = set()
     for one in candidates:

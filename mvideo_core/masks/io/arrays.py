@@ -24,7 +24,7 @@ from mvideo_core.masks.io.array_axes import axes_of
 from mvideo_core.masks.io.clip import RunWriter, edges_of
 from mvideo_core.masks.io.mask_form import AXES, MaskForm
 from mvideo_core.masks.io.mask_frames import MaskFrame, Read, read_frames
-from mvideo_core.masks.io.picture_file import sixteen_bits
+from mvideo_core.masks.io.picture_file import scale_to_16_bits
 
 MAX_SMALL_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
@@ -185,7 +185,7 @@ def _read(array: np.ndarray, name: str, form: MaskForm, n_labels: int) -> Read:
         return _planes(objects, name, whole, form.content == "inverted")
 
     def frames() -> Iterator[MaskFrame]:
-        return (MaskFrame(sixteen_bits(plane, name, whole)) for plane in objects[:, 0])
+        return (MaskFrame(scale_to_16_bits(plane, name, whole)) for plane in objects[:, 0])
 
     return read_frames(frames, name, form, whole, n_labels)
 
@@ -196,9 +196,9 @@ def _flat(objects: np.ndarray) -> Iterator[np.ndarray]:
 
 def _planes(objects: np.ndarray, name: str, whole: bool, inverted: bool) -> Read:
     """(T, N, H, W) with N > 1: each plane is one mask."""
-    top = max(int(sixteen_bits(plane, name, whole).max(initial=0)) for plane in _flat(objects))
+    top = max(int(scale_to_16_bits(plane, name, whole).max(initial=0)) for plane in _flat(objects))
     half = 1 if top <= FEW_NUMBERS else (top + 1) / 2
     writer = RunWriter(*objects.shape)
     for plane in _flat(objects):
-        writer.append(edges_of((sixteen_bits(plane, name, whole) >= half) != inverted))
+        writer.append(edges_of((scale_to_16_bits(plane, name, whole) >= half) != inverted))
     return Read(writer.finish(), (), "")

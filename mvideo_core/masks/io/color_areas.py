@@ -50,7 +50,7 @@ class ColorCount:
     @property
     def certain(self) -> bool:
         """Few colors on black, each filling an area somewhere: there is only one way to read them."""
-        return len(self._exact) <= MAX_COLORS and 0 in self._exact and not set(self._exact) - set(self._filling())
+        return len(self._exact) <= MAX_COLORS and 0 in self._exact and not set(self._exact) - set(self._find_filling())
 
     def palette(self, name: str) -> np.ndarray:
         """Colors of the objects, (K, 3) uint8, ascending, without black.
@@ -58,7 +58,7 @@ class ColorCount:
         Raises:
             MediaError: none fills an area, or too many do: a picture, not masks.
         """
-        colors = self._filling() if len(self._exact) <= MAX_COLORS else self._clusters()
+        colors = self._find_filling() if len(self._exact) <= MAX_COLORS else self._clusters()
         colors = [color for color in colors if color]
         if not 0 < len(colors) <= MAX_COLORS:
             raise MediaError(
@@ -66,7 +66,7 @@ class ColorCount:
             )
         return np.array([[color >> 16, color >> 8 & 255, color & 255] for color in sorted(colors)], np.uint8)
 
-    def _filling(self) -> list[int]:
+    def _find_filling(self) -> list[int]:
         return [color for color, count in self._flat.items() if count >= MIN_FLAT_PX or color == 0]
 
     def _clusters(self) -> list[int]:

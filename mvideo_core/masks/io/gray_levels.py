@@ -74,20 +74,20 @@ class Histogram:
         """Gray levels that fill areas, ascending, without black."""
         dark = DARK * self.full / 255
         if len(self.values) <= FEW_VALUES:
-            levels = _merge_white(self._tall(self.flat), self.full)
+            levels = _merge_white(self._find_tall(self.flat), self.full)
             return [level for level in levels if self.numbers or level >= dark]
-        tall = self._tall(self.soft)
+        tall = self._find_tall(self.soft)
         gap = PLATEAU_GAP * self.full / 255
         groups = np.split(tall, np.flatnonzero(np.diff(tall) > gap) + 1) if len(tall) else []
         centers = [round(float(np.average(group, weights=self.soft[group]))) for group in groups]
         return [center for center in centers if center >= dark]
 
-    def _tall(self, counts: np.ndarray) -> np.ndarray:
+    def _find_tall(self, counts: np.ndarray) -> np.ndarray:
         lowest = max(MIN_FLAT_PX, MIN_FLAT_FRAC * self.all[1:].sum())
         return np.flatnonzero(counts[1:] >= lowest) + 1
 
 
-def meaning_of(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> Meaning:
+def decide_meaning(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> Meaning:
     """Decide what the values mean.
 
     Args:
@@ -118,7 +118,7 @@ def meaning_of(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> 
         )
     levels = seen.plateaus()
     if len(levels) > 1:
-        raise MediaError(_unclear(name, levels))
+        raise MediaError(_describe_unclear(name, levels))
     return Meaning("binary", _half(seen))
 
 
@@ -169,7 +169,7 @@ def _merge_white(levels: np.ndarray, full: int) -> list[int]:
     return [*rest, int(bright[-1])] if len(bright) else rest
 
 
-def _unclear(name: str, levels: list[int]) -> str:
+def _describe_unclear(name: str, levels: list[int]) -> str:
     shown = ", ".join(map(str, levels[:8])) + (", ..." if len(levels) > 8 else "")
     return (
         f"{name}: areas of several gray levels ({shown}), expected black and white: --as colors reads each level as an "

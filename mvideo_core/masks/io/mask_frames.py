@@ -9,7 +9,7 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import RunWriter, edges_of
 from mvideo_core.masks.io.color_areas import ColorCount, nearest
-from mvideo_core.masks.io.gray_levels import VOID, Histogram, Meaning, meaning_of
+from mvideo_core.masks.io.gray_levels import VOID, Histogram, Meaning, decide_meaning
 from mvideo_core.masks.io.mask_form import MaskForm
 
 OPAQUE = 255
@@ -78,7 +78,7 @@ def read_frames(
         raise MediaError(
             f"{name}: in color, so not masks{extract}; if each color is an object, or nearly so, use --as colors"
         )
-    meaning = meaning_of(seen.gray, name, form, n_known)
+    meaning = decide_meaning(seen.gray, name, form, n_known)
     return _gray(frames, seen, meaning, form.content == "inverted")
 
 

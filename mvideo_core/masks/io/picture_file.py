@@ -52,7 +52,7 @@ def _frame(image: Any, form: MaskForm) -> MaskFrame:
     if image.mode in ("1", "L"):
         return MaskFrame(np.array(image.convert("L"), np.uint8))
     if image.mode.startswith("I") or image.mode == "F":
-        return MaskFrame(sixteen_bits(np.array(image), image.filename))
+        return MaskFrame(scale_to_16_bits(np.array(image), image.filename))
     transparent = image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
     if image.mode == "LA":
         gray, alpha = (np.array(channel) for channel in image.split())
@@ -69,7 +69,7 @@ def _is_map(image: Any) -> bool:
     return not palette[0].any() and not gray and "transparency" not in image.info
 
 
-def sixteen_bits(values: np.ndarray, name: str | Path, whole: bool | None = None) -> np.ndarray:
+def scale_to_16_bits(values: np.ndarray, name: str | Path, whole: bool | None = None) -> np.ndarray:
     """Integers unchanged, fractions from 0 to 1 scaled to 65535: (H, W) uint16.
 
     Args:
@@ -105,8 +105,8 @@ def _exr(file: Path) -> MaskFrame:
     planes = read_exr(file)
     check_shape(1, 1, *planes.shape[:2])
     if planes.ndim == 2:
-        return MaskFrame(sixteen_bits(planes, file))
-    levels = np.stack([sixteen_bits(planes[..., channel], file) for channel in range(planes.shape[2])], axis=2)
+        return MaskFrame(scale_to_16_bits(planes, file))
+    levels = np.stack([scale_to_16_bits(planes[..., channel], file) for channel in range(planes.shape[2])], axis=2)
     alpha = (levels[..., 3] >> 8).astype(np.uint8) if levels.shape[2] == 4 else None
     if np.array_equal(levels[..., 0], levels[..., 1]) and np.array_equal(levels[..., 0], levels[..., 2]):
         return MaskFrame(levels[..., 0], None, alpha)

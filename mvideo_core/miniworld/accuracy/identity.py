@@ -40,10 +40,10 @@ class IdentityCounter:
         """
         for obj, index in pairs.items():
             for other in tracks:
-                met = meeting(clip, obj, other, tracks)
+                met = find_meeting(clip, obj, other, tracks)
                 if met is not None:
                     self._cross(clip, obj, other, met, tracks, pairs, found[:, index])
-            absent = absence(tracks[obj])
+            absent = find_absence(tracks[obj])
             if absent is not None:
                 self._return(clip, obj, absent, tracks[obj], index, found[:, index])
 
@@ -63,7 +63,7 @@ class IdentityCounter:
             from_frame=absent.start, back_frame=absent.end, kept=own >= OWN_IOU, j_own=own))  # fmt: skip
 
 
-def meeting(clip: ClipTruth, obj: int, other: int, tracks: dict[int, Track]) -> Span | None:
+def find_meeting(clip: ClipTruth, obj: int, other: int, tracks: dict[int, Track]) -> Span | None:
     """From the first overlap of two objects to the first frame with both fully visible; None if there is none.
 
     Overlap: their full silhouettes share at least OVERLAP of the smaller one, and one hides part of the other.
@@ -85,7 +85,7 @@ def meeting(clip: ClipTruth, obj: int, other: int, tracks: dict[int, Track]) -> 
     return None
 
 
-def absence(track: Track) -> Span | None:
+def find_absence(track: Track) -> Span | None:
     """From the first frame out of sight to the first one clearly visible again; None if there is none."""
     gone = np.flatnonzero(track.seen_area == 0)
     if not len(gone):

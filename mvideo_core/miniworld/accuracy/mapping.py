@@ -67,7 +67,7 @@ class Fitting:
         return (tx1 - tx0) * (ty1 - ty0) / ((sx1 - sx0) * (sy1 - sy0))
 
 
-def fitting(source_w: int, source_h: int, width: int, height: int, fit: Fit = "cover") -> Fitting:
+def fit_frame(source_w: int, source_h: int, width: int, height: int, fit: Fit = "cover") -> Fitting:
     """Mapping from a source frame to a clip frame.
 
     Raises:
@@ -196,7 +196,7 @@ def track_of(clip: ClipTruth, obj: int) -> Track:
 
 def clip_truth(truth_path: str | Path, truth: SourceTruth, clip: ClipRow, fit: Fit = "cover") -> ClipTruth:
     """Ground truth of one clip; masks are read on first use."""
-    fitted = fitting(truth.width, truth.height, clip.width, clip.height, fit)
+    fitted = fit_frame(truth.width, truth.height, clip.width, clip.height, fit)
     rate = Fraction(truth.fps_num, truth.fps_den)
     frames = source_frames(clip.start_s, clip.n_frames, clip.fps, rate, truth.n_frames)
     shot = shot_on_screen(truth, frames[0])

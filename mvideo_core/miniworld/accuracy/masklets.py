@@ -147,10 +147,10 @@ class MaskCounter:
             returns=len(returns),
             returns_kept=sum(case.kept for case in returns),
             false_masklets=self.false_masklets,
-            tracking=self._tracking(),
+            tracking=self._measure_tracking(),
         )  # fmt: skip
 
-    def _tracking(self) -> TrackingFigures:
+    def _measure_tracking(self) -> TrackingFigures:
         counts = total(self.tracking)
         return TrackingFigures(
             visible=group(self.sightings),

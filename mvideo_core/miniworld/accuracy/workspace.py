@@ -27,7 +27,7 @@ def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12
     Raises:
         ConfigError: no truth there, the cut stage has not run, or the rows are for other videos.
     """
-    workspace = Workspace.existing(workspace_url)
+    workspace = Workspace.open_existing(workspace_url)
     truth = Path(world) / "truth"
     with scratch_folder("accuracy") as scratch:
         rows = read_rows(workspace, StageContext(workspace, "accuracy", scratch))

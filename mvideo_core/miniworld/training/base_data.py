@@ -23,7 +23,7 @@ from mvideo_core.miniworld.training.world_clips import (
     clip_shot,
     large_frames,
     motion_caption,
-    shrunk,
+    shrink,
     true_tracks,
 )
 from mvideo_core.miniworld.world import ShotSpec, WorldFrame, describe
@@ -140,8 +140,8 @@ def render_shot_clips(
 def _clip(
     spec: ShotSpec, frames: Sequence[WorldFrame], size_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, ClipTexts]:
-    small = np.stack([shrunk(frame.rgb, size_hw) for frame in frames])
+    small = np.stack([shrink(frame.rgb, size_hw) for frame in frames])
     covered = [np.where(frame.visible.any(axis=0), 255, 0).astype(np.uint8) for frame in frames]
-    masks = np.stack([shrunk(cover, size_hw) >= 128 for cover in covered])
+    masks = np.stack([shrink(cover, size_hw) >= 128 for cover in covered])
     motion = [motion_caption(spec, true_tracks(frames[first : first + WINDOW_FRAMES]), FPS) for first in WINDOWS]
     return small, np.packbits(masks, axis=-1, bitorder="little"), ClipTexts(spec.seed, describe(spec), motion)

@@ -37,7 +37,7 @@ from mvideo_core.cogvideox.video_format import spatial_stride
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
 from mvideo_core.miniworld.training.option_values import option_values
-from mvideo_core.miniworld.training.running_mean import copy_weights, holding, move_mean
+from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Text2Video(TimedRun):
     def mean_weights(self) -> Iterator[None]:
         """Context manager: the networks use the running mean of their weights, in eval mode."""
         networks = self.text_encoder, self.transformer
-        with holding(self.parameters, self.mean):
+        with hold(self.parameters, self.mean):
             for network in networks:
                 network.eval()
             try:

@@ -20,7 +20,7 @@ import numpy as np
 from mvideo_core.base.disk import write_tensors
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
-from mvideo_core.miniworld.training.world_clips import clip_shot, large_frames, shrunk
+from mvideo_core.miniworld.training.world_clips import clip_shot, large_frames, shrink
 from mvideo_core.miniworld.world.spec import Split
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def clean_frames(n_frames: int, split: Split, first_seed: int = 0) -> np.ndarray
     for seed in range(first_seed, first_seed + n_frames):
         spec = clip_shot(seed, split)
         time_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
-        found.append(shrunk(large_frames(spec, [time_s])[0].rgb))
+        found.append(shrink(large_frames(spec, [time_s])[0].rgb))
     return np.stack(found)
 
 

@@ -32,7 +32,7 @@ def copy_weights(into: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -
 
 
 @contextmanager
-def holding(weights: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -> Iterator[None]:
+def hold(weights: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -> Iterator[None]:
     """Context manager: `weights` have `values` inside and their exact previous values afterwards."""
     kept = {name: value.detach().clone() for name, value in weights.items()}
     copy_weights(weights, values)

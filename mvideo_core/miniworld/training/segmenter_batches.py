@@ -76,8 +76,8 @@ def draw_batch(
             if len(owners) < max_objects:
                 owners.append(len(images))
                 boxes.append(jitter_box(tight_box(masks[0, n]) / scale, rng, jitter, size))
-                coverage.append(shrunk(masks[:, n].view(np.uint8) * 255, size // 2).astype(np.float32) / 255)
-        images.append(normalize(shrunk(frames, size), rng))
+                coverage.append(shrink(masks[:, n].view(np.uint8) * 255, size // 2).astype(np.float32) / 255)
+        images.append(normalize(shrink(frames, size), rng))
     return Batch(
         torch.from_numpy(np.stack(images, 1)),
         torch.tensor(owners),
@@ -99,7 +99,7 @@ def jitter_box(box: np.ndarray, rng: np.random.Generator, jitter: float, side: i
     return np.clip(box + error, 0, side).astype(np.float32)
 
 
-def shrunk(images: np.ndarray, size: int) -> np.ndarray:
+def shrink(images: np.ndarray, size: int) -> np.ndarray:
     """Resize uint8 square images (T, S, S) or (T, S, S, 3) by area averaging."""
     import cv2
 

@@ -132,7 +132,7 @@ def write_model(path: Path, model: TrustModel) -> None:
     write_whole(path, json.dumps(model.model_dump(mode="json"), separators=(",", ":")) + "\n")
 
 
-def _drawn(folder: Path, n_clips: int, profile: str) -> tuple[list[Labeled], list[int], SegmentOptions]:
+def _load_drawn(folder: Path, n_clips: int, profile: str) -> tuple[list[Labeled], list[int], SegmentOptions]:
     """Clips of the synthetic world, each a video of its own."""
     collector, found = Collector(profile), []
     for seed in range(FIRST_SEED, FIRST_SEED + n_clips):
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             clips, videos, options = _own(given.folder, given.workspace, given.truth)
             data = f"{given.workspace}: {len(clips)} clips of {len(set(videos))} videos"
         else:
-            clips, videos, options = _drawn(given.folder, given.clips, given.profile)
+            clips, videos, options = _load_drawn(given.folder, given.clips, given.profile)
             data = f"{len(clips)} clips of the synthetic world, 384 x 256 px, 8 fps"
         weights = weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
         model = fit(clips, videos, options.segmenter, weights, data)

@@ -233,7 +233,7 @@ def label_workspace(url: str, truth: Path, folder: Path) -> tuple[dict[str, list
     Raises:
         ConfigError: no features, no truth, or a truth of another size or length.
     """
-    workspace = Workspace.existing(url)
+    workspace = Workspace.open_existing(url)
     markers = [marker for _, marker in valid_markers(workspace, "segment") if marker is not None]
     clips = {
         row.key: row.parent for _, one in valid_markers(workspace, "cut") if one for row in workspace.rows(one, ClipRow)

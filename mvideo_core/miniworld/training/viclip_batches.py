@@ -111,7 +111,7 @@ def _draw(pairs: Pairs, shot: int, rng: random.Random) -> tuple[Tensor, np.ndarr
 def captions_of(texts: PairTexts, rng: random.Random) -> list[str]:
     """The true caption in a random wording, then a wrong one in the same wording."""
     wording = rng.choices([name for _, name in WORDINGS], [weight for weight, _ in WORDINGS])[0]
-    wrong = _wrong(texts, wording, rng)
+    wrong = _draw_wrong(texts, wording, rng)
     true = {"plain": texts.plain, "motion": texts.motion, "both": f"{texts.plain} {texts.motion}"}[wording]
     if rng.random() < GENERAL_FRAC:
         named = [name for name in CLASSES if f" {name} " in true]
@@ -119,7 +119,7 @@ def captions_of(texts: PairTexts, rng: random.Random) -> list[str]:
     return [true, wrong]
 
 
-def _wrong(texts: PairTexts, wording: str, rng: random.Random) -> str:
+def _draw_wrong(texts: PairTexts, wording: str, rng: random.Random) -> str:
     """A wrong caption; half of the time with a wrong class, which matters most."""
     turned = mirror(texts.motion if wording == "motion" else texts.plain)
     if wording == "motion":

@@ -24,7 +24,7 @@ from mvideo_core.miniworld.training.world_clips import (
     clip_shot,
     large_frames,
     motion_caption,
-    shrunk,
+    shrink,
     true_tracks,
 )
 from mvideo_core.miniworld.world import ActorSpec, ShotSpec, WorldFrame, coco_classes, describe, kind_of
@@ -119,7 +119,7 @@ def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> 
             found["color"].append(describe(_with(spec, index, dataclasses.replace(actor, look=look))))
         actions = [one for one in kind_of(actor.kind).actions if one.name != actor.action]
         if actions:
-            acting = doing(actor, actor.kind, rng.choice(actions).name, rng)
+            acting = change_action(actor, actor.kind, rng.choice(actions).name, rng)
             found["action"].append(describe(_with(spec, index, acting)))
     words = rng.choice([scene.words for scene in SCENES.values() if scene.words != spec.scene.words])
     found["scene"].append(describe(dataclasses.replace(spec, scene=dataclasses.replace(spec.scene, words=words))))
@@ -138,10 +138,10 @@ def other_class(spec: ShotSpec, actor: ActorSpec, rng: random.Random) -> ActorSp
     actions = [action.name for action in kind.actions]
     action = actor.action if actor.action in actions else rng.choice(actions)
     look = dataclasses.replace(actor.look, word=word)
-    return doing(dataclasses.replace(actor, kind=kind.name, look=look), kind.name, action, rng)
+    return change_action(dataclasses.replace(actor, kind=kind.name, look=look), kind.name, action, rng)
 
 
-def doing(actor: ActorSpec, kind: str, action: str, rng: random.Random) -> ActorSpec:
+def change_action(actor: ActorSpec, kind: str, action: str, rng: random.Random) -> ActorSpec:
     """The actor with that action, traveling only if the action does: nothing is "parked to the left"."""
     speed = next(one.speed for one in kind_of(kind).actions if one.name == action)
     if bool(speed) == bool(actor.path.vx):
@@ -157,7 +157,7 @@ def _with(spec: ShotSpec, index: int, actor: ActorSpec) -> ShotSpec:
 def _pair(
     spec: ShotSpec, frames: Sequence[WorldFrame], fps: float, rng: random.Random
 ) -> tuple[np.ndarray, np.ndarray, PairTexts]:
-    small = np.stack([shrunk(frame.rgb) for frame in frames])
+    small = np.stack([shrink(frame.rgb) for frame in frames])
     tracks = true_tracks(frames)
     labels = [actor.kind for actor in spec.actors]
     shown = [n for n, lost_T in enumerate(tracks.lost_NT) if (~lost_T).sum() > FRAMES // 2]

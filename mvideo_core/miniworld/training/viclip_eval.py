@@ -62,7 +62,7 @@ def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = No
     }
     for kind in (*WRONG, "direction", "class_motion"):
         own_ND = motion_ND if kind == "class_motion" else plain_ND
-        index, captions = _wrong(texts, kind)
+        index, captions = _pair_wrong(texts, kind)
         own, wrong = (video_ND[index] * own_ND[index]).sum(1), (video_ND[index] * embed(captions)).sum(1)
         found[f"gap_{kind}"], found[f"wins_{kind}"] = float((own - wrong).mean()), float((own > wrong).float().mean())
     return {name: round(value, 4) for name, value in found.items()}
@@ -86,7 +86,7 @@ def _recall(video_ND: Tensor, text_ND: Tensor, captions: Sequence[str], suffix: 
     return {f"r1_{way}{suffix}": float(np.mean(values)) for way, values in hits.items()}
 
 
-def _wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
+def _pair_wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
     """Pairs of clips and wrong captions of a kind."""
     found: list[tuple[int, str]] = []
     for n, one in enumerate(texts):

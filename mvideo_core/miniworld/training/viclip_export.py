@@ -8,7 +8,7 @@ import torch
 from mvideo_core.base.disk import write_tensors
 from mvideo_core.miniworld.training.viclip_batches import Pairs
 from mvideo_core.miniworld.training.viclip_eval import measure
-from mvideo_core.miniworld.training.viclip_words import GENERAL, merges_of, unseen_words, world_words, write_merges
+from mvideo_core.miniworld.training.viclip_words import GENERAL, find_unseen_words, merges_of, world_words, write_merges
 
 if TYPE_CHECKING:
     from mvideo_core.miniworld.training.viclip import Trainer
@@ -60,7 +60,7 @@ def lend_vectors(network: Any, tokenizer: Any) -> None:
     """Give words not seen in training the vector of "animal"; training leaves only noise in them."""
     rows = network.text_encoder.token_embedding.weight
     with torch.no_grad():
-        for word in unseen_words():
+        for word in find_unseen_words():
             rows[tokenizer.encode(word)[0]] = rows[tokenizer.encode(GENERAL[0])[0]]
 
 

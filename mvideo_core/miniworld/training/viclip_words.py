@@ -84,7 +84,7 @@ def world_tokenizer() -> ClipTokenizer:
     return ClipTokenizer(merges_of(world_words()))
 
 
-def unseen_words() -> list[str]:
+def find_unseen_words() -> list[str]:
     """Words that occur only in unseen class names and not in training captions."""
     seen = {word for name, one in kinds().items() if not one.unseen for word in split_words(name)}
     return sorted({word for name in unseen_classes() for word in split_words(name)} - seen)

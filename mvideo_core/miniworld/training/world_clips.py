@@ -53,7 +53,7 @@ def large_frames(spec: ShotSpec, times_s: list[float], size_hw: tuple[int, int] 
     return list(render_times(spec, times_s, OVERSIZE * width, OVERSIZE * height))
 
 
-def shrunk(large: np.ndarray, size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+def shrink(large: np.ndarray, size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
     """Downscale a large frame or uint8 mask to clip size, by area."""
     import cv2
 

@@ -112,7 +112,7 @@ def _cast(
     if scenario == "crossing":
         if rng.random() < 0.5:
             names[1] = names[0]
-        actors = _crossing(rng, scene, names, duration, aspect)
+        actors = _draw_crossing(rng, scene, names, duration, aspect)
     for name in names[len(actors) :]:
         role = {"behind": "behind", "reentry": "reentry"}.get(scenario, "plain") if not actors else "plain"
         if len(actors) >= 2 and rng.random() < 0.2:
@@ -204,14 +204,14 @@ def _actor(
     speed = action.speed * height * rng.uniform(0.75, 1.2)
     path = Path(x, y, 0.0, wave=wave, wave_s=rng.uniform(3, 6))
     if speed:
-        path = _moving(rng, role, path, facing, speed, half, edge)
+        path = _draw_path(rng, role, path, facing, speed, half, edge)
     depth = y if one.place != "sky" else y - 1.0
     return ActorSpec(
         object_id, one.name, action.name, draw_look(rng, one), height, path, facing, rng.uniform(0, 6.28), depth, role
     )
 
 
-def _moving(rng: random.Random, role: str, path: Path, facing: int, speed: float, half: float, edge: float) -> Path:
+def _draw_path(rng: random.Random, role: str, path: Path, facing: int, speed: float, half: float, edge: float) -> Path:
     x, wave, wave_s, y = path.x0, path.wave, path.wave_s, path.y
     if role == "late":
         return Path(
@@ -228,7 +228,7 @@ def _moving(rng: random.Random, role: str, path: Path, facing: int, speed: float
     return Path(max(-reach, min(reach, x)), y, facing * speed, -reach, reach, wave, wave_s)
 
 
-def _crossing(
+def _draw_crossing(
     rng: random.Random, scene: SceneSpec, names: list[str], duration: float, aspect: float
 ) -> list[ActorSpec]:
     """Two objects that cross in the image around the middle of the shot."""

@@ -84,7 +84,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
         for marker in found.values():
             if marker is not None:
                 counter.add_part(stage, workspace.rows(marker, row_class(stage)))
-    funnel = counter.funnel(pending_parents=_pending(markers))
+    funnel = counter.funnel(pending_parents=_count_pending(markers))
     with scratch_folder("report") as out:
         gallery = list(_gallery(workspace, set(counter.gallery_keys()), markers, options, out))
         data = ReportData(
@@ -93,7 +93,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
             labels=dict(counter.labels),
             histograms=counter.histograms(),
             times=[_time(stage, found) for stage, found in markers.items()],
-            examples=list(_pictured(workspace, counter.examples(), markers, out)),
+            examples=list(_add_pictures(workspace, counter.examples(), markers, out)),
             listed=counter.list_entries(),
             gallery=gallery,
             warnings=warnings,
@@ -139,7 +139,7 @@ def _report_key(markers: dict[str, dict[int, Marker | None]], options: ReportOpt
     return digest({"revision": REVISION, "parts": keys, "options": options})[:16]
 
 
-def _pending(markers: dict[str, dict[int, Marker | None]]) -> dict[str, int]:
+def _count_pending(markers: dict[str, dict[int, Marker | None]]) -> dict[str, int]:
     """Items waiting at each stage: `ok` rows of the previous stage in parts that this stage has not finished."""
     pending: dict[str, int] = {}
     order = list(markers)
@@ -198,7 +198,7 @@ def _gallery(
             yield item
 
 
-def _pictured(
+def _add_pictures(
     workspace: Workspace, examples: list[DropExample], markers: dict[str, dict[int, Marker | None]], out: Path
 ) -> Iterator[DropExample]:
     """The examples, those of clips with a frame from the clip's middle, written to `out`/media."""

@@ -43,7 +43,7 @@ def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_p
     """
     n_frames, height, width = shown.frames_THWC.shape[:3]
     still = min(n_frames - 1, int(start_s * shown.fps))
-    clip = {"video": _write_clip(_shrunk(shown.frames_THWC, max_side_px), shown.fps, folder, name, still)}
+    clip = {"video": _write_clip(_shrink(shown.frames_THWC, max_side_px), shown.fps, folder, name, still)}
     clip["poster"] = f"{folder.name}/{name}.jpg"
     if shown.true is not None and shown.seen is not None:
         clip["overlay"] = _write_clip(_overlaid(shown, max_side_px), shown.fps, folder, f"{name}_overlay", still)
@@ -70,18 +70,18 @@ def mask_frames(masks: MaskSequence) -> np.ndarray:
 def _write_clip(frames: Iterator[np.ndarray], fps: float, folder: Path, name: str, still: int) -> str:
     from PIL import Image
 
-    def passing() -> Iterator[np.ndarray]:
+    def keep_still() -> Iterator[np.ndarray]:
         for number, frame in enumerate(frames):
             if number == still:
                 with new_file(folder / f"{name}.jpg") as part:
                     Image.fromarray(frame).save(part, format="JPEG", quality=88)
             yield frame
 
-    write_mp4(passing(), folder / f"{name}.mp4", fps, crf=20)
+    write_mp4(keep_still(), folder / f"{name}.mp4", fps, crf=20)
     return f"{folder.name}/{name}.mp4"
 
 
-def _shrunk(frames_THWC: np.ndarray, max_side_px: int) -> Iterator[np.ndarray]:
+def _shrink(frames_THWC: np.ndarray, max_side_px: int) -> Iterator[np.ndarray]:
     import cv2
 
     size = even_size(frames_THWC.shape[2], frames_THWC.shape[1], max_side_px)

@@ -6,8 +6,8 @@ from pathlib import Path
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.compare import Difference, compare_all
-from mvideo_core.evaluation.differences import by_pair, difference_cells, reading_note
-from mvideo_core.evaluation.export import frames_without, measured_videos, sheet_of
+from mvideo_core.evaluation.differences import by_pair, difference_cells, explain_reading
+from mvideo_core.evaluation.export import describe_videos, frames_without, sheet_of
 from mvideo_core.evaluation.figures import READING, metric_titles
 from mvideo_core.evaluation.layout import Section
 from mvideo_core.evaluation.paired_plot import plots_of_pairs
@@ -34,7 +34,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
         titles=metric_titles(result.metrics),
         reading=READING,
         skipped=frames_without(result),
-        measured=measured_videos(result),
+        measured=describe_videos(result),
         compared=compared,
         compared_note=note,
         plots=[one.svg for one in plots_of_pairs(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],
@@ -53,7 +53,7 @@ def _comparisons(loaded: LoadedResult) -> tuple[list[Section], str]:
     except ConfigError as error:
         return [], f"Not compared: {error}"
     sections = [Section(title, [*map(list, _table(members))]) for title, members in by_pair(differences)]
-    return sections, reading_note(differences) if differences else ""
+    return sections, explain_reading(differences) if differences else ""
 
 
 def _table(members: Sequence[Difference]) -> list[list[str]]:

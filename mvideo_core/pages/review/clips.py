@@ -14,7 +14,7 @@ from mvideo_core.engine import STAGES
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.masks.draw import color_hex, overlay_frames
 from mvideo_core.media.decode import read_frames
-from mvideo_core.pages.review.order import doubtful_frame, expected_gain
+from mvideo_core.pages.review.order import doubtful_frame, estimate_gain
 from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.store.decisions import Decision, DecisionFile, masks_id
 from mvideo_core.store.tables import RowIndex
@@ -83,7 +83,7 @@ class ReviewClips:
             if row.status != "failed" and boxes is not None and clip is not None and clip.clip is not None:
                 yield ReviewClip(clip, row, masks_id(boxes, row.model, row.weights_sha256))
 
-    def listing(self, decisions: DecisionFile) -> list[dict[str, Any]]:
+    def list_clips(self, decisions: DecisionFile) -> list[dict[str, Any]]:
         """All clips as the page shows them: undecided ones by expected gain, then the others.
 
         Raises:
@@ -100,7 +100,7 @@ class ReviewClips:
         row = one.row
         fitting = [each for each in decisions if each.masks in ("", one.masks)]
         return {
-            "key": row.key, "gain": expected_gain(row), "look": doubtful_frame(row),
+            "key": row.key, "gain": estimate_gain(row), "look": doubtful_frame(row),
             "n_frames": row.n_frames, "fps": one.clip.fps, "width": one.clip.width, "height": one.clip.height,
             "click": row.model.startswith("sam2/"), "masked": row.masks is not None,
             "status": "" if row.status == "ok" else row.reason or row.status,

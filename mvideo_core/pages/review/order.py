@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mvideo_core.base.records import MaskRow, ObjectStats, TrustStats
 
 
-def predicted_quality(one: ObjectStats, trust: TrustStats | None = None) -> float:
+def predict_quality(one: ObjectStats, trust: TrustStats | None = None) -> float:
     """Expected J of a masklet over its clip, 0 to 1; frames without a mask count half, since they may be misses.
 
     Predicted trust is used if there is one. Without it, the gate's figures: the segmenter's own score falls where it
@@ -20,12 +20,12 @@ def object_gains(row: MaskRow, decided: Sequence[int] = ()) -> list[float]:
     trust = {one.object_id: one for one in row.trust}
     gains = []
     for one in row.objects:
-        quality = 1.0 if one.object_id in decided else predicted_quality(one, trust.get(one.object_id))
+        quality = 1.0 if one.object_id in decided else predict_quality(one, trust.get(one.object_id))
         gains.append(round(row.n_frames * (1 - quality), 3))
     return gains
 
 
-def expected_gain(row: MaskRow, decided: Sequence[int] = ()) -> float:
+def estimate_gain(row: MaskRow, decided: Sequence[int] = ()) -> float:
     """Frames that a review of a clip may correct, over all its objects."""
     return round(sum(object_gains(row, decided)), 3)
 

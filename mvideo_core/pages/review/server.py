@@ -45,11 +45,11 @@ class ReviewServer(LoopbackServer):
         """The page; it fetches its content."""
         return page_html(HERE, f"Review of {Path(self.workspace.url).name}", scripts=["elements.js", "page.js"])
 
-    def listing(self) -> dict[str, Any]:
+    def collect_content(self) -> dict[str, Any]:
         """Everything that the page shows."""
         with self.lock:
             self.clips.refresh()
-            clips = self.clips.listing(self.decisions)
+            clips = self.clips.list_clips(self.decisions)
         return {
             "clips": clips[:SHOWN_CLIPS], "n_clips": len(clips), "labels": self.clips.labels,
             "n_decided": sum(bool(one["decisions"]) for one in clips), "file": self.decisions.path,
@@ -91,7 +91,7 @@ class _Handler(LoopbackHandler):
         if path == "/":
             self.answer(HTTPStatus.OK, self.server.page().encode(), "text/html; charset=utf-8")
         elif path == "/clips":
-            self.answer_with(self.server.listing)
+            self.answer_with(self.server.collect_content)
         elif path == "/frame" and query.get("n", "").isdecimal() and len(query["n"]) < 10:
             try:
                 with self.server.lock:

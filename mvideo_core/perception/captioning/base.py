@@ -63,7 +63,7 @@ class CaptionInput:
             )
         return frames_THWC[frame_numbers(len(frames_THWC), n_frames)]
 
-    def sampled(self, n_frames: int) -> list[int]:
+    def choose_frames(self, n_frames: int) -> list[int]:
         """Numbers of the frames that `sample` returns, for a clip with masks."""
         return frame_numbers(self.with_masks().n_frames, n_frames)
 

@@ -81,9 +81,11 @@ class ChatClient:
             ServerUnavailable: no answer within `load_timeout_s`. ConfigError: the key is rejected.
             ModelError: the model is not served, or none was given and the server has several.
         """
-        return self._chosen(wanted, await self._listed(time.monotonic() + self.server.load_timeout_s, not wanted))
+        return self._choose_model(
+            wanted, await self._list_models(time.monotonic() + self.server.load_timeout_s, not wanted)
+        )
 
-    def _chosen(self, wanted: str, served: list[str]) -> str:
+    def _choose_model(self, wanted: str, served: list[str]) -> str:
         if wanted and (wanted in served or not served):
             return wanted
         if not wanted and len(served) == 1:
@@ -120,7 +122,7 @@ class ChatClient:
                 if not _may_be_loading(error):
                     raise self._failure(error, key, rounds) from error
                 until = started + self.server.load_timeout_s
-                await self._listed(until, patient=False)
+                await self._list_models(until, patient=False)
                 of_the_clip = self.answered > 0 or isinstance(error, openai.APIConnectionError)
                 if time.monotonic() >= until or (rounds > 1 and of_the_clip):
                     raise self._failure(error, key, rounds) from error
@@ -145,14 +147,14 @@ class ChatClient:
         try:
             reply = await self._openai.get("/models", cast_to=object, options=self._listing)
             if served := _names(reply):
-                self._chosen(wanted, served)
+                self._choose_model(wanted, served)
         except openai.APIConnectionError as error:
             raise self._failure(error, "the model list") from error
         except openai.APIStatusError as error:
             if error.status_code in (401, 403) or 300 <= error.status_code < 400:
                 raise self._failure(error, "the model list") from error
 
-    async def _listed(self, until: float, patient: bool) -> list[str]:
+    async def _list_models(self, until: float, patient: bool) -> list[str]:
         """Names of the served models, once the server answers; [] if it has no list.
 
         Args:
@@ -273,7 +275,7 @@ def _may_be_loading(error: "openai.APIError", any_5xx: bool = False) -> bool:
 
     if isinstance(error, openai.APIConnectionError):
         late = isinstance(error, openai.APITimeoutError) and not _unreachable(error)
-        return not late and not _lasting(error.__cause__)
+        return not late and not _is_lasting(error.__cause__)
     if isinstance(error, openai.APIStatusError):
         no_api = not isinstance(error.body, dict)
         return error.status_code in (502, 503, 504) or (error.status_code == 404 and no_api) or (
@@ -289,7 +291,7 @@ def _unreachable(error: BaseException) -> bool:
     return isinstance(error.__cause__, httpx2.ConnectTimeout)
 
 
-def _lasting(cause: BaseException | None) -> bool:
+def _is_lasting(cause: BaseException | None) -> bool:
     """Whether a connection error has a cause other than an absent server: bad certificate, malformed content."""
     import httpx2
 

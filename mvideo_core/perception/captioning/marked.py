@@ -109,7 +109,7 @@ class _Request:
     def _make(self) -> tuple[np.ndarray, str]:
         """Marked frames and prompt. Numbers count the open objects from 1."""
         frames_THWC, masks = self.clip.sample(self.n_frames), self.clip.with_masks()
-        at = self.clip.sampled(self.n_frames)
+        at = self.clip.choose_frames(self.n_frames)
         if len(at) != len(frames_THWC) or frames_THWC.shape[1:3] != (masks.height, masks.width):
             raise MediaError(f"{self.clip.key}: frames and masks differ in size or number; run the stage segment again")
         masks_TNHW = np.stack([masks.select(self.open).frame(t) for t in at])
@@ -248,7 +248,7 @@ def _number(value: Any) -> int:
 
 def _in_sight(clip: CaptionInput, n_frames: int) -> list[int]:
     """Objects that are visible in the frames sent."""
-    at = clip.sampled(n_frames) if clip.labels else []
+    at = clip.choose_frames(n_frames) if clip.labels else []
     return [n for n in range(len(clip.labels)) if clip.areas_NT[n][at].any()]
 
 

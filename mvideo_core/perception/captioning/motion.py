@@ -97,7 +97,7 @@ class MotionCaptioner:
         described = self._largest(seen)
         sentences = [self._object_sentence(fact, name) for fact, name in zip(seen, _names(seen), strict=True)]
         kept = [text for n, text in enumerate(sentences) if n in described]
-        return " ".join([*title, *_opening(seen), *kept, *_meeting(seen, clip.width, clip.height)])
+        return " ".join([*title, *_describe_opening(seen), *kept, *_describe_meeting(seen, clip.width, clip.height)])
 
     def _largest(self, seen: list[TrackFacts]) -> set[int]:
         by_area = sorted(range(len(seen)), key=lambda n: (-seen[n].area_frac, n))
@@ -148,7 +148,7 @@ def _names(seen: list[TrackFacts]) -> list[str]:
     return names
 
 
-def _opening(seen: list[TrackFacts]) -> list[str]:
+def _describe_opening(seen: list[TrackFacts]) -> list[str]:
     counts = Counter(fact.label for fact in seen if fact.enters_s is None)
     if not counts:
         return []
@@ -179,7 +179,7 @@ def _extras(fact: TrackFacts) -> list[str]:
     return words
 
 
-def _meeting(seen: list[TrackFacts], width: int, height: int) -> list[str]:
+def _describe_meeting(seen: list[TrackFacts], width: int, height: int) -> list[str]:
     """Whether two objects that are visible throughout come together or move apart; [] for other numbers of objects."""
     if len(seen) != 2 or any(fact.enters_s is not None or fact.leaves_s is not None for fact in seen):
         return []

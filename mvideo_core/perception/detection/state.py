@@ -42,7 +42,7 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
         ModelError: keys missing, unexpected or of different shape; the message counts them and lists the first ones.
     """
     state = unwrap(state)
-    for name, canonical in shared_names(model).items():
+    for name, canonical in find_shared_names(model).items():
         if name not in state and canonical in state:
             state[name] = state[canonical]
     expected = model.state_dict()
@@ -62,7 +62,7 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
     model.load_state_dict(state, strict=not constructor_buffers(model) - state.keys())
 
 
-def shared_names(model: Any) -> dict[str, str]:
+def find_shared_names(model: Any) -> dict[str, str]:
     """Name -> the first name of the same tensor, for every tensor with several names."""
     first: dict[int, str] = {}
     shared: dict[str, str] = {}
@@ -80,7 +80,7 @@ def constructor_buffers(model: Any) -> set[str]:
 
 def save_state(model: Any) -> dict[str, Any]:
     """Tensors to save, each once, without computed buffers."""
-    skip = shared_names(model).keys() | constructor_buffers(model)
+    skip = find_shared_names(model).keys() | constructor_buffers(model)
     return {name: value.detach().cpu() for name, value in model.state_dict().items() if name not in skip}
 
 

@@ -105,7 +105,7 @@ def with_phrases(segmenter: Any, phrases: Iterable[str]) -> Any:
     return segmenter.with_phrases(phrases) if hasattr(segmenter, "with_phrases") else segmenter
 
 
-def reporting(found: Iterable[T], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[T]:
+def report_progress(found: Iterable[T], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[T]:
     """Pass the masks through; report the number of finished frames, and log it every few seconds.
 
     Args:

@@ -106,14 +106,14 @@ def _propagate(
 
     with open_spool() as spool:
 
-        def spooled() -> Iterator[np.ndarray]:
+        def spool_frames() -> Iterator[np.ndarray]:
             for number, frame in enumerate(frames):
                 if number <= last:
                     spool.append(frame)
                 yield frame
 
         masklets, n_frames = track(
-            segmenter, spooled(), spool, old.height, old.width, start, f"{name}, corrected", old.n_frames
+            segmenter, spool_frames(), spool, old.height, old.width, start, f"{name}, corrected", old.n_frames
         )
     kept = [_masklet(found, n) for n in range(old.n_objects)]
     by_object: dict[int, list[Masklet]] = {}

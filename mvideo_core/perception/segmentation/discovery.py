@@ -233,12 +233,12 @@ def compare(boxes: np.ndarray, masks: np.ndarray) -> tuple[list[tuple[int, int]]
     new = [
         d
         for d in range(len(boxes))
-        if d not in known and overlap[d].max() < SAME_BOX_IOU and _covered(boxes[d], masks) < COVERED
+        if d not in known and overlap[d].max() < SAME_BOX_IOU and _measure_cover(boxes[d], masks) < COVERED
     ]
     return pairs, new
 
 
-def _covered(box: np.ndarray, masks: np.ndarray) -> float:
+def _measure_cover(box: np.ndarray, masks: np.ndarray) -> float:
     """Largest share of a box that one mask covers."""
     x0, y0, x1, y1 = (round(float(edge)) for edge in box)
     inside = masks[:, max(y0, 0) : max(y1, y0 + 1), max(x0, 0) : max(x1, x0 + 1)]
@@ -263,10 +263,10 @@ def color_histogram(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _differ(a: np.ndarray | None, b: np.ndarray | None, limit: float = OTHER_COLORS) -> bool:
     """Whether two histograms share less than `limit`; unknown ones do not differ."""
-    return a is not None and b is not None and _alike(a, b) < limit
+    return a is not None and b is not None and _compare_histograms(a, b) < limit
 
 
-def _alike(a: np.ndarray | None, b: np.ndarray | None) -> float:
+def _compare_histograms(a: np.ndarray | None, b: np.ndarray | None) -> float:
     """Overlap of two histograms, 0 to 1; 0 if one is unknown."""
     return 0.0 if a is None or b is None else float(np.minimum(a, b).sum())
 
@@ -323,7 +323,7 @@ def _absorb(old: Found, new: Found, n_frames: int) -> None:
         if t in ours.edges:
             old.agreement[t] = min(old.agreement.get(t, 1.0), iou(ours.at(t), theirs.at(t)))
         worth = [
-            (t in held.edges, _alike(colors, held.notes.get(t)) >= SAME_COLORS, held.scores.get(t, 0.0))
+            (t in held.edges, _compare_histograms(colors, held.notes.get(t)) >= SAME_COLORS, held.scores.get(t, 0.0))
             for held in (ours, theirs)
         ]
         if worth[1] > worth[0] or (worth[1] == worth[0] and t >= theirs.start):
@@ -347,14 +347,14 @@ def confirm(found: Sequence[Found], sightings: Mapping[int, Detections]) -> list
     where no object is yet: a detector that misses an object on most frames has still found it.
     """
     shown = [one for one in found if one.masklet.edges]
-    kept = [one for one in shown if _often_seen(one, sightings)]
+    kept = [one for one in shown if _is_often_seen(one, sightings)]
     for one in sorted((one for one in shown if one not in kept), key=_mean_score, reverse=True):
         if _mean_score(one) >= MIN_RARE_SCORE and _shared_frac(one, kept) < SHARED:
             kept.append(one)
     return [one for one in shown if one in kept]
 
 
-def _often_seen(one: Found, sightings: Mapping[int, Detections]) -> bool:
+def _is_often_seen(one: Found, sightings: Mapping[int, Detections]) -> bool:
     shown = [t for t in sightings if t in one.masklet.edges]
     return len(one.seen_on) >= MIN_CONFIRMED * len(shown)
 

@@ -16,7 +16,7 @@ from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.perception.segmentation.base import Segmenter, check_boxes
 from mvideo_core.perception.segmentation.sam2_features import MEAN, STD
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
-from mvideo_core.perception.transfers import autocast, eager
+from mvideo_core.perception.transfers import autocast, run_eager
 
 if TYPE_CHECKING:
     import torch
@@ -158,7 +158,7 @@ class Sam2ImageMode:
         import torch
 
         options = self.segmenter.options
-        with torch.inference_mode(), autocast(self.segmenter.device, options.precision), eager(options.compile):
+        with torch.inference_mode(), autocast(self.segmenter.device, options.precision), run_eager(options.compile):
             yield
 
 

@@ -28,7 +28,7 @@ from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, ch
 from mvideo_core.perception.segmentation.sam2_attention import average_before_projection
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
 from mvideo_core.perception.segmentation.sam2_features import GPU_FRAMES, Features, FrameEncoder
-from mvideo_core.perception.transfers import Download, Precision, autocast, eager, on_gpu
+from mvideo_core.perception.transfers import Download, Precision, autocast, on_gpu, run_eager
 
 if TYPE_CHECKING:
     import torch
@@ -266,7 +266,7 @@ class Tracks:
             labels = torch.tensor([[2, 3]], dtype=torch.int32, device=self.points.device)
             prompt = {"point_coords": self.points, "point_labels": labels.expand(n_objects, -1)}
         memory = {"cond_frame_outputs": self.first, "non_cond_frame_outputs": self.recent}
-        with nullcontext() if self.fixed and self.frame >= self._reach else eager(self.fixed):
+        with nullcontext() if self.fixed and self.frame >= self._reach else run_eager(self.fixed):
             # Same as SAM2Base.track_step, which does not return the predicted IoU.
             kept, heads, _, _ = self.network._track_step(
                 self.frame,

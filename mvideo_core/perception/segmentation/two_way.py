@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.masks.io.clip import RunWriter
-from mvideo_core.perception.segmentation.base import FrameMasks, reporting
+from mvideo_core.perception.segmentation.base import FrameMasks, report_progress
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -199,7 +199,7 @@ def track(
 
     total = 0
     forwards = follow(segmenter, frames, height, width, start)
-    for number, (frame, found) in enumerate(heeding(reporting(forwards, name, n_frames))):
+    for number, (frame, found) in enumerate(stop_between(report_progress(forwards, name, n_frames))):
         for (_, _, masklets), masks in zip(groups, found, strict=True):
             _keep(masklets, number, frame, masks, describe)
         total = number + 1
@@ -209,7 +209,7 @@ def track(
             segmenter, spool.frames(range(last, -1, -1)), height, width,
             lambda step, _frame, _found: boxes_at.get(last - step, NO_BOXES),
         )  # fmt: skip
-        for step, (frame, found) in enumerate(heeding(reporting(back, f"{name}, backwards", last + 1))):
+        for step, (frame, found) in enumerate(stop_between(report_progress(back, f"{name}, backwards", last + 1))):
             for (begin, _, masklets), masks in zip(late, found, strict=False):
                 if last - step < begin:  # the way forwards has the frame of the prompt, too
                     _keep(masklets, last - step, frame, masks, describe)

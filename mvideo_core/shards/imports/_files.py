@@ -216,12 +216,12 @@ def _encode(frames: Iterable[np.ndarray], masks: MaskSequence, fps: float) -> by
     with scratch_folder("import") as folder:
         shapes: list[tuple[int, ...]] = []
 
-        def noted() -> Iterator[np.ndarray]:
+        def note_shapes() -> Iterator[np.ndarray]:
             for frame in frames:
                 shapes.append(frame.shape)
                 yield frame
 
-        write_mp4(noted(), folder / "clip.mp4", fps)
+        write_mp4(note_shapes(), folder / "clip.mp4", fps)
         _check_size(shapes, masks)
         return (folder / "clip.mp4").read_bytes()
 

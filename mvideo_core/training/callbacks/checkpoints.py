@@ -11,7 +11,7 @@ from pydantic import Field
 from mvideo_core.base.errors import StoreError, TrainError
 from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
-from mvideo_core.training.checkpoint import State, complete, folder_of, save, set_aside
+from mvideo_core.training.checkpoint import State, folder_of, list_complete, save, set_aside
 from mvideo_core.training.diagnosis import first_not_finite
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class Checkpoints(Callback):
         if trainer.world.first:
             unchanged = range(trainer.step - trainer.skipped_in_a_row + 1, trainer.step + 1)
             names = [folder_of(self.folder, step).name for step in unchanged if weights_suspected]
-            for bad in [folder for folder in complete(self.folder) if folder.name in names]:
+            for bad in [folder for folder in list_complete(self.folder) if folder.name in names]:
                 text += f"{bad.name} has these weights and was set aside as {set_aside(bad).name}; "
-            done = complete(self.folder)
+            done = list_complete(self.folder)
             text += f"the run will resume from {done[-1].name if done else 'step 0'}"
         return str(trainer.world.gather(text)[0])
 

@@ -19,7 +19,7 @@ from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
-from mvideo_core.training.callbacks.validation import SEED, evaluating
+from mvideo_core.training.callbacks.validation import SEED, evaluate_inside
 from mvideo_core.training.draws import History
 from mvideo_core.training.seeds import generator
 
@@ -86,7 +86,7 @@ class SampleVideos(Callback):
             return
         folder = self.folder / f"step-{trainer.step:08d}"
         fps = self.dataset.info.identity.format.fps
-        with evaluating(self.objective.transformer, self.ema):
+        with evaluate_inside(self.objective.transformer, self.ema):
             for index, frames in self._make(mine, self.options.inference_steps, trainer.world):
                 write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
 
@@ -97,7 +97,7 @@ class SampleVideos(Callback):
     def warm_up(self, world: "World") -> None:
         """Generate one video of each kind with one denoising step, to compile its graphs; nothing is written."""
         if self.options.every and (kinds := self._kinds(world)):
-            with evaluating(self.objective.transformer, self.ema):
+            with evaluate_inside(self.objective.transformer, self.ema):
                 list(self._make(list(kinds.values()), 1, world))
 
     def _mine(self, world: "World") -> list[int]:

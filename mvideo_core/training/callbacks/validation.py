@@ -76,7 +76,7 @@ class Validation(Callback):
 
         bins = self.options.bins
         sums = torch.zeros(3, bins, device=trainer.world.device)
-        with torch.no_grad(), evaluating(self.objective.transformer, self.ema):
+        with torch.no_grad(), evaluate_inside(self.objective.transformer, self.ema):
             for index, bin_ in self._mine(trainer.world.rank, trainer.world.size):
                 one = self.objective.sample_losses(self._batch(index, bin_))
                 sums[0, bin_] += one.diffusion_B.sum()
@@ -99,7 +99,7 @@ class Validation(Callback):
         import torch
 
         if self.takes_part(world):
-            with torch.no_grad(), evaluating(self.objective.transformer, self.ema):
+            with torch.no_grad(), evaluate_inside(self.objective.transformer, self.ema):
                 self.objective.sample_losses(self._batch(*self._mine(world.rank, world.size)[0]))
 
     def _mine(self, rank: int, size: int) -> list[tuple[int, int]]:
@@ -130,7 +130,7 @@ def validation_draws(index: int, bins: int, history: History, history_sigma: flo
 
 
 @contextlib.contextmanager
-def evaluating(transformer: "torch.nn.Module", ema: Ema | None) -> Iterator[None]:
+def evaluate_inside(transformer: "torch.nn.Module", ema: Ema | None) -> Iterator[None]:
     """Evaluation mode inside the block, with the mean of the weights if there is one."""
     was_training = transformer.training
     transformer.eval()

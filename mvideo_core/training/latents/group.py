@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mvideo_core.base.records import LatentWindow
-from mvideo_core.base.stopping import heeding
+from mvideo_core.base.stopping import stop_between
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.training.latents.encode import WindowPixels, encode_windows
 from mvideo_core.training.latents.info import LatentIdentity
@@ -73,7 +73,7 @@ def encode_group(
     texts_BLC = embed_texts(base.text_encoder, base.tokenizer, captions, identity.text_tokens)
     latents: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in group]
     n_batches = -(-sum(len(clip.windows) for clip in group) // options.batch_size)
-    for batch in heeding(itertools.islice(batches, n_batches)):
+    for batch in stop_between(itertools.islice(batches, n_batches)):
         pixels = [one.pixels for one in batch]
         encoded = encode_windows(base.vae, pixels, identity.format, options.store_logvar, options.store_coverage)
         for one, tensors in zip(batch, encoded, strict=True):
@@ -89,7 +89,7 @@ def encode_group(
     return bytes(content), rows
 
 
-def ahead(values: Iterator[T]) -> Generator[T, None, None]:
+def compute_ahead(values: Iterator[T]) -> Generator[T, None, None]:
     """The same values, with the next value computed in a thread while the current one is used; at most two are held."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.gpus import gpu_ids, gpus, parse_listing, visible
+from mvideo_core.base.gpus import choose_visible, gpu_ids, gpus, parse_listing
 
 LISTING = """0, GPU-aa11, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 81000, 9.0
 1, GPU-bb22, NVIDIA A100-SXM4-80GB, 580.65.06, 81920, [N/A], 8.0
@@ -25,7 +25,7 @@ CHOICES = [(None, [0, 1]), ("1", [1]), ("1,0", [1, 0]), ("", []), ("0,-1,1", [0]
 
 @pytest.mark.parametrize(("choice", "left"), CHOICES)
 def test_cuda_visible_devices_ends_at_the_first_entry_that_is_no_gpu(choice: str | None, left: list[int]) -> None:
-    assert [gpu.number for gpu in visible(parse_listing(LISTING), choice)] == left
+    assert [gpu.number for gpu in choose_visible(parse_listing(LISTING), choice)] == left
 
 
 def test_a_failing_driver_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.base.stopping import Stopped, heeding, pool_that_stops, raise_if_stopped
+from mvideo_core.base.stopping import Stopped, pool_that_stops, raise_if_stopped, stop_between
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.media.decode import read_frames
@@ -23,7 +23,7 @@ class Stop(BaseException):
 
 
 def slow_frames(seen: list[int]) -> int:
-    for n in heeding(range(100)):
+    for n in stop_between(range(100)):
         seen.append(n)
         time.sleep(0.02)
     return len(seen)

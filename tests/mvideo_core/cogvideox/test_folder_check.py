@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mvideo_core.base.errors import ModelError
 from mvideo_core.cli import weights as weights_commands
 from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base, save_base
-from mvideo_core.cogvideox.expected import expected_shapes
+from mvideo_core.cogvideox.expected import compute_shapes
 from mvideo_core.cogvideox.folder_check import model_problems
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.generation.request import GenerateRequest, generate
@@ -254,7 +254,7 @@ def test_expected_shapes_are_those_of_the_models(size):
         built = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         built.pop("encoder.embed_tokens.weight", None)
         values = model.config.to_dict() if part == "text_encoder" else dict(model.config)
-        assert expected_shapes(part, values) == built
+        assert compute_shapes(part, values) == built
 
 
 def full_size(place: Path, name: str, tokenizer: Path) -> Path:
@@ -265,7 +265,7 @@ def full_size(place: Path, name: str, tokenizer: Path) -> Path:
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(json.dumps(values))
         header, end = {}, 0
-        for tensor, shape in expected_shapes(part, values).items():
+        for tensor, shape in compute_shapes(part, values).items():
             if tensor in ("mask_proj.weight", "segment_embed"):
                 continue
             size = 2 * int(np.prod(shape))

@@ -8,7 +8,7 @@ from diffusers import CogVideoXTransformer3DModel
 
 from mvideo_core.cogvideox.base import random_base
 from mvideo_core.cogvideox.fun_control import plain
-from mvideo_core.cogvideox.notices import LOGGER, expecting_missing
+from mvideo_core.cogvideox.notices import LOGGER, expect_missing
 from mvideo_core.cogvideox.transformer import NEW_PARAMETERS, MVideoTransformer3DModel
 
 
@@ -36,7 +36,7 @@ def test_other_missing_parameters_are_told(warnings):
     text = (
         "Some weights of X were not initialized from the model checkpoint at Y and are newly initialized: %s\nYou ..."
     )
-    with expecting_missing(NEW_PARAMETERS):
+    with expect_missing(NEW_PARAMETERS):
         logger.warning(text, ["mask_proj.weight", "norm.weight"])
         logger.warning(text, ["mask_proj.weight"])
         logger.warning("something else")

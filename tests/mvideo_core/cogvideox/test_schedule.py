@@ -21,7 +21,7 @@ def test_by_hand():
     torch.testing.assert_close(schedule.noisy(x0, noise, t), torch.tensor([[2.2], [1.0]]))
     torch.testing.assert_close(schedule.velocity(x0, noise, t), torch.tensor([[-0.4], [-2.0]]))
     x_t, v = schedule.noisy(x0, noise, t), schedule.velocity(x0, noise, t)
-    torch.testing.assert_close(schedule.clean(x_t, v, t), x0)
+    torch.testing.assert_close(schedule.predict_clean(x_t, v, t), x0)
 
 
 def test_equals_diffusers_in_double_precision(scheduler):

@@ -73,4 +73,4 @@ def test_velocity_loss_of_a_perfect_student_is_zero(base, inputs: Inputs):
     noise = torch.randn(inputs.latents.shape, generator=torch.Generator().manual_seed(1))
     v = schedule.velocity(inputs.latents, noise, inputs.timestep)
     x_t = schedule.noisy(inputs.latents, noise, inputs.timestep)
-    assert (schedule.clean(x_t, v, inputs.timestep) - inputs.latents).abs().max() < 1e-5
+    assert (schedule.predict_clean(x_t, v, inputs.timestep) - inputs.latents).abs().max() < 1e-5

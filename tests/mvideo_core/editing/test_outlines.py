@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing import MaskClip
-from mvideo_core.editing.morphology import dilate, shrunk
+from mvideo_core.editing.morphology import dilate, erode
 from mvideo_core.masks import encode
 from tests.mvideo_core.editing.drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
 from tests.mvideo_core.editing.test_edits import edited
@@ -25,7 +25,7 @@ def test_masks_are_dilated_and_eroded_by_a_disc(clip: MaskClip, px: int):
     """Nothing is outside beyond the frame's edge, so erosion does not start there."""
     for mask in clip.sequence.pixels().reshape(-1, HEIGHT, WIDTH):
         assert np.array_equal(dilate(mask, px), ndimage.binary_dilation(mask, disc(px)))
-        assert np.array_equal(shrunk(mask, px), ndimage.binary_erosion(mask, disc(px), border_value=1))
+        assert np.array_equal(erode(mask, px), ndimage.binary_erosion(mask, disc(px), border_value=1))
 
 
 def test_grow_and_shrink_work_on_each_object_of_each_frame():

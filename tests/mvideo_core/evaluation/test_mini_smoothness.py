@@ -6,7 +6,7 @@ import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS
-from mvideo_core.evaluation.metrics.mini_smoothness import flow, flow_smoothness, halfway
+from mvideo_core.evaluation.metrics.mini_smoothness import flow, flow_smoothness, interpolate
 from mvideo_core.evaluation.video import EvalVideo
 
 
@@ -33,7 +33,7 @@ def test_brightness_by_hand() -> None:
 def test_half_levels_are_cut_down() -> None:
     """Between 10 and 13 lies 11.5; 8 bits make it 11."""
     one, other = np.full((32, 32, 3), 10, np.uint8), np.full((32, 32, 3), 13, np.uint8)
-    assert np.unique(halfway(one, other)).tolist() == [11]
+    assert np.unique(interpolate(one, other)).tolist() == [11]
 
 
 def test_constant_video_is_1() -> None:

@@ -16,7 +16,7 @@ from mvideo_core.evaluation.export import frames_without
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffle_masks
 from mvideo_core.evaluation.record_files import write_record
-from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts
+from mvideo_core.evaluation.result import collect, find_waiting_parts, note_path, read_result
 from mvideo_core.evaluation.retry import forget_failed
 from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
@@ -98,7 +98,7 @@ def test_parts_give_the_bytes_of_one_run(videos: Path, tmp_path: Path) -> None:
     plan = plan_of(videos)
     run_suite(plan, tmp_path / "whole")
     score_part(plan, Part(1, 2), tmp_path / "parts")
-    assert waiting_parts(plan, 2, tmp_path / "parts") == [0]
+    assert find_waiting_parts(plan, 2, tmp_path / "parts") == [0]
     with pytest.raises(ConfigError, match=r"parts \[0\] of 2"):
         collect(plan, 2, tmp_path / "parts")
     score_part(plan, Part(0, 2), tmp_path / "parts")
@@ -138,7 +138,7 @@ def test_failed_scores_are_made_again_when_asked(videos: Path, tmp_path: Path, m
         assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 4
     assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 4  # kept
     assert forget_failed(tmp_path) == 4
-    assert waiting_parts(plan, 1, tmp_path) == [0]
+    assert find_waiting_parts(plan, 1, tmp_path) == [0]
     assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 1
     good = stamps(tmp_path)
     assert forget_failed(tmp_path) == 1  # the broken one
@@ -206,17 +206,17 @@ def test_a_part_is_scored_again_when_a_file_of_it_has_changed(videos: Path, tmp_
     plan = plan_of(folder)  # part 0: steps 1 and 3, gone; part 1: step 2, broken
     for index in range(2):
         score_part(plan, Part(index, 2), out)
-    assert waiting_parts(plan, 2, out) == []
+    assert find_waiting_parts(plan, 2, out) == []
     shutil.copy(folder / "step 1-0.mp4", folder / "step 2-0.mp4")
-    assert waiting_parts(plan, 2, out) == [1]
+    assert find_waiting_parts(plan, 2, out) == [1]
     with pytest.raises(ConfigError, match=r"parts \[1\] of 2 .*files have changed"):
         collect(plan, 2, out)
     score_part(plan, Part(1, 2), out)
     shutil.copy(folder / "step 1-0.mp4", folder / "gone-0.mp4")  # what was missing came
-    assert waiting_parts(plan, 2, out) == [0]
+    assert find_waiting_parts(plan, 2, out) == [0]
     score_part(plan, Part(0, 2), out)
     (folder / "broken-0.mp4").unlink()  # what was there went
-    assert waiting_parts(plan, 2, out) == [1]
+    assert find_waiting_parts(plan, 2, out) == [1]
     score_part(plan, Part(1, 2), out)
     got = collect(plan, 2, out).groups[0].metrics["temporal_flickering"]
     assert (got.n, got.n_missing, got.n_failed) == (4, 1, 0)
@@ -233,9 +233,9 @@ def test_masks_that_changed_make_a_part_wait(videos: Path, tmp_path: Path) -> No
     plan = EvalPlan(suite(shuffled), items)
     score_part(plan, Part(0, 2), tmp_path)
     score_part(plan, Part(1, 2), tmp_path)
-    assert waiting_parts(plan, 2, tmp_path) == []
+    assert find_waiting_parts(plan, 2, tmp_path) == []
     save_masks(masks[1], encode(np.eye(32, 48, dtype=bool)[None, None].repeat(9, axis=0)), 8)
-    assert waiting_parts(plan, 2, tmp_path) == [0]  # item a is measured against the masks of b
+    assert find_waiting_parts(plan, 2, tmp_path) == [0]  # item a is measured against the masks of b
 
 
 class Odd:

@@ -6,7 +6,7 @@ from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, ClipRow, MaskRow, ObjectStats, VideoRow
 from mvideo_core.store.files import Folder
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
-from mvideo_core.store.tables import _fits, from_parquet, misfit, to_parquet
+from mvideo_core.store.tables import _fits, find_misfit, from_parquet, to_parquet
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.base.test_options import Small
 
@@ -96,7 +96,7 @@ def test_damaged_parquet_is_a_store_error():
 def test_what_no_table_holds_is_named(fields, problem):
     """The quick check must not pass what Arrow refuses."""
     row = ClipRow(key="k", parent="p").model_copy(update=fields)
-    found = misfit([row], ClipRow)
+    found = find_misfit([row], ClipRow)
     assert bool(found) == bool(problem)
     assert problem in found
     if not problem:

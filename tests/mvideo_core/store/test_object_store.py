@@ -197,17 +197,17 @@ def test_looking_after_a_workspace_of_24_clips_takes_few_round_trips(remote):
     stages = workspace_rows(remote)
 
     def status():
-        ws = snapshot(Workspace.existing(remote.url))
+        ws = snapshot(Workspace.open_existing(remote.url))
         for name in stages:
             stage_status(ws, name)
 
     def verify():
-        ws = snapshot(Workspace.existing(remote.url))
+        ws = snapshot(Workspace.open_existing(remote.url))
         assert [p for name, row in stages.items() for p in verify_stage(ws, name, row, deep=False)] == []
         assert report_problems(ws) == []
 
     def gc():
-        assert collect_garbage(Workspace.existing(remote.url), stages, dry_run=True, min_age_s=0).files == 0
+        assert collect_garbage(Workspace.open_existing(remote.url), stages, dry_run=True, min_age_s=0).files == 0
 
     assert waits_of(status) <= 12
     assert waits_of(verify) <= 60

@@ -14,7 +14,7 @@ from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.warm_up import Graph, plan_graphs
-from mvideo_core.training.checkpoint import complete
+from mvideo_core.training.checkpoint import list_complete
 from mvideo_core.training.draws import DrawOptions, draw_step, histories
 from mvideo_core.training.options import TrainOptions, load_profile
 from tests.fixtures.drawn_latents import draw_latents
@@ -70,7 +70,7 @@ def latents_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 
 def weights(options: TrainOptions, name: str) -> dict[str, torch.Tensor]:
-    return load_file(complete(Path(options.out) / "checkpoints")[-1] / name)
+    return load_file(list_complete(Path(options.out) / "checkpoints")[-1] / name)
 
 
 def both_ways(

@@ -10,7 +10,7 @@ import torch
 
 from mvideo_core.base.errors import ConfigError, TrainError
 from mvideo_core.training.distributed import RankLost
-from mvideo_core.training.failures import death, read_error, write_failure
+from mvideo_core.training.failures import explain_death, read_error, write_failure
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 
@@ -33,7 +33,7 @@ def run_of(tmp_path: Path, script: str, torchrun: bool) -> tuple[int, Path, int]
 
 @pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_traceback_in_the_log_is_the_error(tmp_path: Path, torchrun: bool) -> None:
-    message = str(death(*run_of(tmp_path, RAISES, torchrun)))
+    message = str(explain_death(*run_of(tmp_path, RAISES, torchrun)))
     assert message.startswith("ZeroDivisionError: step 3 of")
     assert str(tmp_path / "log") in message
     assert "memory" not in message
@@ -42,20 +42,20 @@ def test_a_traceback_in_the_log_is_the_error(tmp_path: Path, torchrun: bool) -> 
 
 @pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_killed_process_is_named_with_its_signal(tmp_path: Path, torchrun: bool) -> None:
-    message = str(death(*run_of(tmp_path, KILLED, torchrun)))
+    message = str(explain_death(*run_of(tmp_path, KILLED, torchrun)))
     assert message.startswith("a process of the training was ended by signal SIGKILL; out of memory, the kernel kills")
 
 
 def test_other_signals_do_not_speak_of_memory(tmp_path: Path) -> None:
     code, log, start = run_of(tmp_path, "import os\nos.kill(os.getpid(), 11)\n", torchrun=False)
-    message = str(death(code, log, start))
+    message = str(explain_death(code, log, start))
     assert "ended by signal SIGSEGV." in message
     assert "memory" not in message
 
 
 def test_an_exit_without_a_word_shows_the_end_of_the_log(tmp_path: Path) -> None:
     code, log, start = run_of(tmp_path, "print('reading')\nraise SystemExit(3)\n", torchrun=False)
-    message = str(death(code, log, start))
+    message = str(explain_death(code, log, start))
     assert "ended with code 3 and no message" in message
     assert "\n  reading\n" in message
     assert "OldError" not in message

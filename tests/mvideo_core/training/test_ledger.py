@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.training import main
-from mvideo_core.training.checkpoint import ADAPTER, OPTIMIZER, complete, weights_of
+from mvideo_core.training.checkpoint import ADAPTER, OPTIMIZER, list_complete, weights_of
 from mvideo_core.training.latents.cache import LatentDataset
 from mvideo_core.training.latents.info import INFO_NAME
 from mvideo_core.training.ledger import find_runs, first_difference, open_course, uses_of
@@ -95,7 +95,7 @@ def test_steps_that_cannot_be_known_are_not_guessed(tiny: Make, latents: Path, t
     shutil.copytree(latents, copy)
     options = tiny(steps=2, data={"latents": str(copy)})
     main.train(options)
-    names = [path.name for path in complete(Path(options.out) / "checkpoints")]
+    names = [path.name for path in list_complete(Path(options.out) / "checkpoints")]
     shutil.rmtree(copy)
     use = uses_of(Path(options.out), lambda _key, _video: True)
     assert use is not None

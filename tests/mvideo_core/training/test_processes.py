@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from mvideo_core.base.errors import TrainError
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.checkpoint import complete
+from mvideo_core.training.checkpoint import list_complete
 from mvideo_core.training.launch import command, launch, read_error
 from mvideo_core.training.options import TrainOptions
 
@@ -25,7 +25,7 @@ Make = Callable[..., TrainOptions]
 
 def weights(options: TrainOptions) -> dict[str, torch.Tensor]:
     """All tensors of the newest complete checkpoint, by file and name."""
-    newest = complete(Path(options.out) / "checkpoints")[-1]
+    newest = list_complete(Path(options.out) / "checkpoints")[-1]
     files = newest.rglob("*.safetensors")
     return {f"{file.relative_to(newest)} {key}": one for file in files for key, one in load_file(file).items()}
 

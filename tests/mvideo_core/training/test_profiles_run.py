@@ -9,7 +9,7 @@ import pytest
 from mvideo_core.cogvideox.adapter import load_adapter
 from mvideo_core.cogvideox.base import random_base
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.checkpoint import complete
+from mvideo_core.training.checkpoint import list_complete
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 from tests.fixtures.drawn_latents import draw_latents
@@ -72,7 +72,7 @@ def test_a_profile_trains_validates_shows_saves_and_loads(
         assert said.count("torch.compile: 6 graphs in") == processes
         assert "after the warm-up" not in said
         assert "were planned" not in said
-    newest = complete(tmp_path / "run" / "checkpoints")[-1]
+    newest = list_complete(tmp_path / "run" / "checkpoints")[-1]
     for adapter in ["adapter", *(["adapter_ema"] if options.ema.decay else [])]:
         base = random_base(BASES[name].removeprefix("random:"), parts=("transformer",))
         assert load_adapter(base.transformer, newest / adapter) == base.format

@@ -14,7 +14,7 @@ from mvideo_core.cogvideox.base import random_base
 from mvideo_core.cogvideox.fun_control import plain
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.checkpoint import complete
+from mvideo_core.training.checkpoint import list_complete
 from mvideo_core.training.distributed import World
 from mvideo_core.training.options import TrainOptions
 
@@ -29,7 +29,7 @@ def losses(options: TrainOptions) -> list[float]:
 
 
 def adapter(options: TrainOptions) -> Path:
-    return complete(Path(options.out) / "checkpoints")[-1] / "adapter"
+    return list_complete(Path(options.out) / "checkpoints")[-1] / "adapter"
 
 
 def test_the_loss_is_that_of_the_full_base_to_a_percent_and_resuming_gives_the_same_bits(tiny: Make) -> None:

@@ -18,7 +18,7 @@ from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.checkpoint import complete, read_state
+from mvideo_core.training.checkpoint import list_complete, read_state
 from mvideo_core.training.distributed import World
 from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.latents.identity import base_identity
@@ -35,7 +35,7 @@ def rate(peak: float) -> dict[str, Any]:
 
 
 def newest(options: TrainOptions) -> Path:
-    return complete(Path(options.out) / "checkpoints")[-1]
+    return list_complete(Path(options.out) / "checkpoints")[-1]
 
 
 def test_a_rate_changed_on_purpose_is_in_state_metrics_report_and_curves(tiny: Make) -> None:
@@ -130,7 +130,7 @@ def test_the_run_falls_back_to_the_checkpoint_before_the_wild_step(tiny: Make) -
 
 def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: Make, caplog: Any) -> None:
     main.train(tiny())
-    older, damaged = complete(Path(tiny().out) / "checkpoints")
+    older, damaged = list_complete(Path(tiny().out) / "checkpoints")
     file = damaged / "adapter" / "mvideo_conditioning.safetensors"
     tensors = load_file(file)
     tensors["mask_proj.weight"].view(-1)[-1] = float("inf")
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: 
     close()
     assert trainer.step == 2
     assert f"{damaged}: mask_proj.weight is not finite; set aside as nonfinite-step-00000004" in caplog.text
-    assert complete(older.parent) == [older]
+    assert list_complete(older.parent) == [older]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_checkpoint_damaged_at_the_same_length_is_set_aside_and_the_one_before
     tiny: Make, caplog: Any, name: str
 ) -> None:
     main.train(tiny())
-    older, damaged = complete(Path(tiny().out) / "checkpoints")
+    older, damaged = list_complete(Path(tiny().out) / "checkpoints")
     content = bytearray((damaged / name).read_bytes())
     place = content.index(b'"sha256"') + 40 if name == "state.json" else len(content) - 20
     content[place] ^= 1
@@ -162,7 +162,7 @@ def test_a_checkpoint_damaged_at_the_same_length_is_set_aside_and_the_one_before
     trainer, close = main.build(tiny(), ALONE)
     close()
     assert trainer.step == 2
-    assert complete(older.parent) == [older]
+    assert list_complete(older.parent) == [older]
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 1
     assert re.fullmatch(
@@ -305,7 +305,7 @@ def test_a_checkpoint_holds_each_tensor_once_and_takes_what_the_estimate_says(ti
     main.train(options)
     n_trained = sum(one.numel() for one in trainer.parameters.values())
     counters = 4 * len(trainer.parameters)  # Adam's step of each parameter
-    for folder in complete(Path(options.out) / "checkpoints"):
+    for folder in list_complete(Path(options.out) / "checkpoints"):
         assert sum(tensor_bytes(folder).values()) == checkpoint_bytes(options, n_trained) + counters
 
 
@@ -313,7 +313,7 @@ def test_a_checkpoint_of_layout_1_resumes_to_the_same_adapters(tiny: Make) -> No
     """It kept weights and mean a second time, by the parameters' names."""
     options = tiny(ema={"decay": 0.9})
     main.train(options)
-    half, whole = complete(Path(options.out) / "checkpoints")
+    half, whole = list_complete(Path(options.out) / "checkpoints")
     expected = {name: (whole / name).read_bytes() for name in tensor_bytes(whole)}
     trainer, close = main.build(options, ALONE)
     close()
@@ -330,6 +330,6 @@ def test_a_checkpoint_of_layout_1_resumes_to_the_same_adapters(tiny: Make) -> No
     (half / "state.json").write_text(json.dumps(old))
     shutil.rmtree(whole)
     main.train(options)
-    again = complete(Path(options.out) / "checkpoints")[-1]
+    again = list_complete(Path(options.out) / "checkpoints")[-1]
     assert read_state(again).layout == 2
     assert {name: (again / name).read_bytes() for name in tensor_bytes(again)} == expected

@@ -15,7 +15,7 @@ from mvideo_core.base.errors import ConfigError, ModelError, StoreError, TrainEr
 from mvideo_core.cogvideox.adapter_header import read_header
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.checkpoint import complete
+from mvideo_core.training.checkpoint import list_complete
 from mvideo_core.training.distributed import World
 from mvideo_core.training.options import TrainOptions
 
@@ -25,7 +25,7 @@ ALONE = World(0, 0, 1, torch.device("cpu"))
 
 def weights(options: TrainOptions) -> dict[str, torch.Tensor]:
     """All tensors of the newest complete checkpoint, by file and name."""
-    newest = complete(Path(options.out) / "checkpoints")[-1]
+    newest = list_complete(Path(options.out) / "checkpoints")[-1]
     files = newest.rglob("*.safetensors")
     return {f"{file.relative_to(newest)} {key}": one for file in files for key, one in load_file(file).items()}
 
@@ -53,7 +53,7 @@ def test_stop_and_resume_equals_straight_through_bit_for_bit(tiny: Make) -> None
 def test_the_files_of_an_adapter_say_what_it_was_trained_on(tiny: Make) -> None:
     options = tiny("card", card={"title": "Kites", "license": "MIT"}, seed=3, ema={"decay": 0.9})
     main.train(options.model_copy(update={"steps": 2}))
-    newest = complete(Path(options.out) / "checkpoints")[-1]
+    newest = list_complete(Path(options.out) / "checkpoints")[-1]
     state = json.loads((newest / "state.json").read_text())
     for folder in ("adapter", "adapter_ema"):
         header = read_header(newest / folder / "pytorch_lora_weights.safetensors")
@@ -149,16 +149,16 @@ def test_damaged_and_half_written_checkpoints_are_passed_over(tiny: Make) -> Non
     options = tiny()
     main.train(options)
     folder = Path(options.out) / "checkpoints"
-    older, newest = complete(folder)
+    older, newest = list_complete(folder)
     with (newest / "optimizer.safetensors").open("r+b") as stream:
         stream.truncate(100)
     (folder / ".step-00000009.part").mkdir()
     (folder / "step-00000011").mkdir()
-    assert complete(folder) == [older]
+    assert list_complete(folder) == [older]
     state = json.loads((older / "state.json").read_text())
     assert (state["step"], state["samples_seen"]) == (2, 8)
     (older / "state.json").write_text("{}")
-    assert complete(folder) == []
+    assert list_complete(folder) == []
 
 
 def test_sample_videos_show_sample_mask_and_what_was_made(tiny: Make) -> None:

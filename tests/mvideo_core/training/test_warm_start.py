@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cogvideox.base import random_base, save_base
 from mvideo_core.training import main
-from mvideo_core.training.checkpoint import complete, read_state
+from mvideo_core.training.checkpoint import list_complete, read_state
 from mvideo_core.training.distributed import World
 from mvideo_core.training.options import TrainOptions
 from tests.mvideo_core.training.test_resuming import of_base
@@ -28,7 +28,7 @@ def adapter(tiny: Make) -> Path:
     """Of two steps of another run."""
     options = tiny("first", steps=2, draws={"history_none": 0.0})
     main.train(options)
-    return complete(Path(options.out) / "checkpoints")[-1] / "adapter"
+    return list_complete(Path(options.out) / "checkpoints")[-1] / "adapter"
 
 
 def values_of(adapter: Path) -> dict[str, torch.Tensor]:
@@ -145,7 +145,7 @@ def test_the_adapter_is_part_of_the_runs_identity_by_its_content(tiny: Make, ada
         ):
             main.train(tiny("second", steps=6, **other))
     main.train(tiny("second", steps=6, allow=["init_adapter"]))
-    state = read_state(complete(tmp_path / "second" / "checkpoints")[-1])
+    state = read_state(list_complete(tmp_path / "second" / "checkpoints")[-1])
     assert [one.name for one in state.changes] == ["init_adapter"]
 
 

@@ -40,7 +40,7 @@ def pan(step_px: int = 3) -> list[np.ndarray]:
 
 
 def value(name: str, frames: list[np.ndarray]) -> float:
-    row = judge_clip("a", samples(frames), CleanOptions(filters={name: {}}).chosen())
+    row = judge_clip("a", samples(frames), CleanOptions(filters={name: {}}).create_filters())
     return row.values[0].value
 
 
@@ -49,11 +49,11 @@ def samples(frames: list[np.ndarray]) -> ClipSamples:
 
 
 def reason(frames: list[np.ndarray], **filters: dict[str, float]) -> str | None:
-    return judge_clip("a", samples(frames), CleanOptions(filters=filters or EVERY).chosen()).reason
+    return judge_clip("a", samples(frames), CleanOptions(filters=filters or EVERY).create_filters()).reason
 
 
 def test_a_clip_without_faults_passes_every_filter() -> None:
-    row = judge_clip("a", samples(walk()), CleanOptions(filters=EVERY).chosen())
+    row = judge_clip("a", samples(walk()), CleanOptions(filters=EVERY).create_filters())
     assert row.status == "ok", (row.reason, row.value)
     assert [one.name for one in row.values] == ["bars", "exposure", "frozen", "motion", "sharpness", "text"]
     assert row.look is not None
@@ -130,7 +130,7 @@ def test_grass_under_a_still_camera_is_no_text(seed: int) -> None:
 
 def test_a_plain_clip_has_no_hash() -> None:
     plain = [np.full((HEIGHT, WIDTH, 3), 100, np.uint8)] * N_FRAMES
-    assert judge_clip("a", samples(plain), CleanOptions(filters={"duplicates": {}}).chosen()).look is None
+    assert judge_clip("a", samples(plain), CleanOptions(filters={"duplicates": {}}).create_filters()).look is None
 
 
 def test_memory_does_not_grow_with_the_clip() -> None:
@@ -142,9 +142,9 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(MediaError, match="fewer than two frames"):
         samples(walk()[:1])
     with pytest.raises(ConfigError, match=r"no clip filter called 'blur'; known: bars, duplicates, .*sharpness"):
-        CleanOptions(filters={"blur": {}}).chosen()
+        CleanOptions(filters={"blur": {}}).create_filters()
     with pytest.raises(ConfigError, match=r"clean\.filters\.motion: .*\n  min_sped: .*\n  allowed keys: min_speed"):
-        CleanOptions(filters={"motion": {"min_sped": 1}}).chosen()
+        CleanOptions(filters={"motion": {"min_sped": 1}}).create_filters()
 
 
 def test_the_help_lists_every_filter() -> None:

@@ -20,7 +20,7 @@ from mvideo_core.generation.request import GenerateRequest, generate
 from mvideo_core.shards.export import export_dataset
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training import main
-from mvideo_core.training.checkpoint import ADAPTER, complete, weights_of
+from mvideo_core.training.checkpoint import ADAPTER, list_complete, weights_of
 from mvideo_core.training.ledger import open_course
 from mvideo_core.training.options import TrainOptions
 from tests.mvideo_core.curation.removal.material import Material
@@ -57,7 +57,7 @@ def test_what_was_made_elsewhere_goes_and_the_training_continues_as_if_it_had_ne
     videos = [course.dataset.videos[course.order.step(step)[0]] for step in range(3)]
     assert videos[0] != videos[1], "the order of an epoch"
     main.train(first)
-    checkpoints = complete(work / "run" / "checkpoints")
+    checkpoints = list_complete(work / "run" / "checkpoints")
     video_with(checkpoints[0] / ADAPTER, work / "videos" / "before")
     video_with(checkpoints[2] / ADAPTER, work / "videos" / "after")
     video_with(None, work / "videos" / "base")
@@ -75,7 +75,7 @@ def test_what_was_made_elsewhere_goes_and_the_training_continues_as_if_it_had_ne
     assert all(path.is_dir() for path in checkpoints), "so far only a look"
 
     done = removal.apply(lambda _step: None)
-    assert [path.name for path in complete(work / "run" / "checkpoints")] == ["step-00000001"]
+    assert [path.name for path in list_complete(work / "run" / "checkpoints")] == ["step-00000001"]
     assert sorted(path.name for path in (work / "videos").iterdir()) == ["base", "before"]
     for kind in ("davis", "sa-v"):
         folder = work / "exports" / kind
@@ -91,7 +91,7 @@ def test_what_was_made_elsewhere_goes_and_the_training_continues_as_if_it_had_ne
     never = material.build("without", without=(int(gone.removeprefix("video")),))
     main.train(options(workspace, work / "run", allow=["data.latents"]))
     main.train(options(never, tmp_path / "never"))
-    ends = [complete(run / "checkpoints")[-1] for run in (work / "run", tmp_path / "never")]
+    ends = [list_complete(run / "checkpoints")[-1] for run in (work / "run", tmp_path / "never")]
     one, other = (weights_of(path, ADAPTER) for path in ends)
     assert one.keys() == other.keys()
     assert all(one[name].equal(other[name]) for name in one)

@@ -9,7 +9,7 @@ from mvideo_core.miniworld.accuracy.boxes import match_by_score
 from mvideo_core.miniworld.accuracy.captions import action_words, mentions, sentences_about
 from mvideo_core.miniworld.accuracy.cuts import CutCounter, boundaries_of
 from mvideo_core.miniworld.accuracy.figures import Return, Score
-from mvideo_core.miniworld.accuracy.identity import absence, frames_to_show, to_show
+from mvideo_core.miniworld.accuracy.identity import find_absence, frames_to_show, to_show
 from mvideo_core.miniworld.accuracy.mapping import Track
 from mvideo_core.miniworld.accuracy.masklets import occlusion_of, size_of
 from mvideo_core.miniworld.world.truth import TruthCut
@@ -114,9 +114,9 @@ def test_groups_by_size_and_occlusion():
 
 
 def test_return_after_absence():
-    assert absence(track([100, 50, 0, 0, 10, 60], [100] * 6)) == (2, 5)
-    assert absence(track([100, 50, 0, 0], [100] * 4)) is None
-    assert absence(track([100, 50], [100] * 2)) is None
+    assert find_absence(track([100, 50, 0, 0, 10, 60], [100] * 6)) == (2, 5)
+    assert find_absence(track([100, 50, 0, 0], [100] * 4)) is None
+    assert find_absence(track([100, 50], [100] * 2)) is None
 
 
 def back(fates, gone=20, back_frame=30):

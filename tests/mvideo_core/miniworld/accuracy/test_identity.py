@@ -12,7 +12,7 @@ from mvideo_core.masks import encode
 from mvideo_core.masks.draw import COLORS, TINT
 from mvideo_core.media.decode import read_clip
 from mvideo_core.miniworld.accuracy import AccuracyReport, Rows, measure, write_report
-from mvideo_core.miniworld.accuracy.identity import frames_to_show, meeting
+from mvideo_core.miniworld.accuracy.identity import find_meeting, frames_to_show
 from mvideo_core.miniworld.accuracy.mapping import clip_truth, track_of
 from mvideo_core.miniworld.world import Path, read_truth, sample_shot, sample_source, write_source
 
@@ -89,7 +89,7 @@ def test_they_meet_in_the_middle_and_part(crossing):
     overlap = [k for k in range(N_FRAMES) if tracks[0].seen_area[k] < 0.9 * tracks[0].amodal_area[k]]
     assert 32 in overlap
     assert abs(np.mean(overlap) - 32) < 3
-    met = meeting(crossing, 0, 1, tracks)
+    met = find_meeting(crossing, 0, 1, tracks)
     assert met.start in (overlap[0] - 1, overlap[0], overlap[0] + 1)
     assert met.end > 34
     assert tracks[0].seen_area[met.end] == tracks[0].amodal_area[met.end]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.miniworld.accuracy.mapping import fitting, shot_on_screen, source_frames
+from mvideo_core.miniworld.accuracy.mapping import fit_frame, shot_on_screen, source_frames
 from mvideo_core.miniworld.world.truth import SourceTruth, TruthShot
 
 
@@ -27,23 +27,23 @@ def test_the_last_frame_stays_on():
 
 def test_cover_crops_the_middle():
     # 640 x 360 to 3:2: 360 * 1.5 = 540 wide, (640 - 540) / 2 = 50 cut on each side
-    assert fitting(640, 360, 720, 480).source == (50, 0, 590, 360)
-    assert fitting(854, 480, 720, 480).source == (67, 0, 787, 480)
+    assert fit_frame(640, 360, 720, 480).source == (50, 0, 590, 360)
+    assert fit_frame(854, 480, 720, 480).source == (67, 0, 787, 480)
     # 640 x 480 is narrower than 3:2: 640 / 1.5 = 426.67 -> 426 high, 27 cut above
-    assert fitting(640, 480, 720, 480).source == (0, 27, 640, 453)
+    assert fit_frame(640, 480, 720, 480).source == (0, 27, 640, 453)
 
 
 def test_contain_adds_bars_and_stretch_does_neither():
-    wide = fitting(1280, 720, 720, 480, "contain")
+    wide = fit_frame(1280, 720, 720, 480, "contain")
     # 720 / (16/9) = 405 -> even 404; (480 - 404) / 2 = 38
     assert wide.target == (0, 38, 720, 442)
-    assert fitting(1280, 720, 720, 480, "stretch").target == (0, 0, 720, 480)
+    assert fit_frame(1280, 720, 720, 480, "stretch").target == (0, 0, 720, 480)
     with pytest.raises(ConfigError, match="cover, contain, stretch"):
-        fitting(10, 10, 10, 10, "squeeze")
+        fit_frame(10, 10, 10, 10, "squeeze")
 
 
 def test_boxes_move_and_scale_and_vanish_outside():
-    fit = fitting(640, 360, 720, 480)  # scale 4/3, offset 50
+    fit = fit_frame(640, 360, 720, 480)  # scale 4/3, offset 50
     boxes = np.array([[50.0, 0.0, 590.0, 360.0], [110.0, 30.0, 140.0, 60.0], [0.0, 0.0, 40.0, 40.0]])
     out = fit.boxes(boxes)
     np.testing.assert_allclose(out[0], [0, 0, 720, 480])
@@ -52,14 +52,14 @@ def test_boxes_move_and_scale_and_vanish_outside():
 
 
 def test_masks_land_where_boxes_land():
-    fit = fitting(640, 360, 720, 480)
+    fit = fit_frame(640, 360, 720, 480)
     mask = np.zeros((360, 640), bool)
     mask[30:60, 110:140] = True
     out = fit.mask(mask)
     rows, columns = np.nonzero(out)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (80, 40, 120, 80)
     assert abs(int(out.sum()) - 1600) <= 8
-    half = fitting(1440, 960, 720, 480)
+    half = fit_frame(1440, 960, 720, 480)
     tile = np.zeros((960, 1440), bool)
     tile[100:104, 200:207] = True  # 2 rows x 3.5 columns of clip pixels; the half-covered column counts
     assert int(half.mask(tile).sum()) == 2 * 4

@@ -7,7 +7,7 @@ from mvideo_core.miniworld.training.segmenter_batches import (
     draw_batch,
     jitter_box,
     normalize,
-    shrunk,
+    shrink,
     tight_box,
 )
 from mvideo_core.miniworld.training.segmenter_world import (
@@ -45,8 +45,8 @@ def test_boxes_by_hand():
 def test_shrunk_and_normalized_by_hand():
     image = np.zeros((1, 4, 4), np.uint8)
     image[0, :2, :2] = [[100, 200], [0, 100]]
-    assert shrunk(image, 2)[0].tolist() == [[100, 0], [0, 0]]
-    assert shrunk(image, 4) is image
+    assert shrink(image, 2)[0].tolist() == [[100, 0], [0, 0]]
+    assert shrink(image, 4) is image
     white = normalize(np.full((1, 2, 2, 3), 255, np.uint8))
     assert white[0, :, 0, 0] == pytest.approx([(1 - m) / s for m, s in zip(MEAN, STD, strict=True)], rel=1e-5)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mvideo_core.base.errors import ConfigError, StoreError, TrainError
 from mvideo_core.miniworld.training.option_values import option_values
-from mvideo_core.miniworld.training.running_mean import copy_weights, holding, move_mean
+from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
 
 
@@ -111,6 +111,6 @@ def test_options_of_the_command_line() -> None:
 
 
 def test_other_weights_for_a_while(run: OneNumber) -> None:
-    with holding({"w": run.w}, {"w": torch.full((1,), 5.0)}):
+    with hold({"w": run.w}, {"w": torch.full((1,), 5.0)}):
         assert run.w.item() == 5
     assert run.w.item() == 1

@@ -1,7 +1,7 @@
 """Expected gain, by hand."""
 
 from mvideo_core.base.records import MaskRow, ObjectStats, TrustStats
-from mvideo_core.pages.review.order import doubtful_frame, expected_gain, object_gains
+from mvideo_core.pages.review.order import doubtful_frame, estimate_gain, object_gains
 
 
 def thing(n: int, score: float, drift: float, visible: float) -> ObjectStats:
@@ -14,9 +14,9 @@ def thing(n: int, score: float, drift: float, visible: float) -> ObjectStats:
 def test_frames_weighted_by_what_is_probably_wrong():
     row = MaskRow(key="a", n_frames=50, objects=[thing(0, 1.0, 0.0, 1.0), thing(1, 0.8, 0.5, 0.5), thing(2, 0, 0, 0)])
     assert object_gains(row) == [0.0, 35.0, 50.0]  # 50 * (1 - 0.8 * 0.5 * 0.75) = 35
-    assert expected_gain(row) == 85.0
-    assert expected_gain(row, decided=[2]) == 35.0
-    assert expected_gain(MaskRow(key="a", n_frames=50)) == 0.0
+    assert estimate_gain(row) == 85.0
+    assert estimate_gain(row, decided=[2]) == 35.0
+    assert estimate_gain(MaskRow(key="a", n_frames=50)) == 0.0
 
 
 def test_predicted_trust_replaces_the_gates_figures():

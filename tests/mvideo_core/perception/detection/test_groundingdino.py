@@ -19,7 +19,7 @@ from mvideo_core.perception.detection.groundingdino import (
     preprocess,
     write_model_folder,
 )
-from mvideo_core.perception.detection.state import LEFTOVERS, read_state, shared_names
+from mvideo_core.perception.detection.state import LEFTOVERS, find_shared_names, read_state
 from mvideo_core.perception.detection.transformers_groundingdino import TransformersGroundingDino, TransformersOptions
 
 FRAMES = np.random.default_rng(7).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
@@ -114,7 +114,7 @@ def test_damaged_or_absent_files_are_named(folder):
 
 
 def test_shared_box_head_is_saved_once(tiny, folder):
-    shared = shared_names(tiny.model)
+    shared = find_shared_names(tiny.model)
     assert shared["bbox_embed.1.layers.0.weight"] == shared["bbox_embed.0.layers.0.weight"]
     _, state = read_state(folder)
     assert sum("bbox_embed" in name for name in state) == 12  # decoder's and encoder's head: 3 layers, weight and bias

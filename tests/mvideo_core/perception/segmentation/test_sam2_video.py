@@ -4,7 +4,7 @@ import torch
 
 from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.base import report_progress
 from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter, Tracks
 
 HEIGHT, WIDTH = 48, 80
@@ -162,7 +162,7 @@ def test_registered():
 def test_a_long_clip_says_how_far_it_is(segmenter, caplog):
     caplog.set_level("INFO")
     frames = moving_squares(3)
-    found = list(reporting(segmenter.propagate(frames, HEIGHT, WIDTH, BOXES), "clip-7", 3, every_s=0))
+    found = list(report_progress(segmenter.propagate(frames, HEIGHT, WIDTH, BOXES), "clip-7", 3, every_s=0))
     assert len(found) == 3
     said = [line for line in caplog.messages if line.startswith("clip-7")]
     assert [line.split(", about")[0] for line in said] == [f"clip-7: masks of {n} frames of 3" for n in (1, 2, 3)]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable, save_adapter
 from mvideo_core.cogvideox.adapter_export import export_adapter
 from mvideo_core.cogvideox.adapter_files import LORA_FILE
 from mvideo_core.cogvideox.base import random_base
@@ -29,7 +29,7 @@ def main() -> int:
     other = random_base("mini-sincos", parts=("transformer",))
     trained: Any = other.transformer
     add_lora(trained, LoraOptions(rank=16, alpha=8))
-    for value in trainable(trained).values():
+    for value in list_trainable(trained).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(1))
     wanted = {
         name: 8 / 16 * module.lora_B["default"].weight.detach() @ module.lora_A["default"].weight.detach()

@@ -161,10 +161,10 @@ def replay(clips: Sequence[Sums], choose: Callable[[list[int], list[set[int]]], 
     while left:
         n = choose(left, done)
         open_ = {masklet: value for masklet, value in now[n].items() if masklet not in done[n]}
-        worst = min(open_, key=lambda masklet: open_[masklet], default=-1)
-        if worst >= 0 and open_[worst] < GOOD:
-            total += after[n][worst] - now[n][worst]
-            done[n].add(worst)
+        find_worst = min(open_, key=lambda masklet: open_[masklet], default=-1)
+        if find_worst >= 0 and open_[find_worst] < GOOD:
+            total += after[n][find_worst] - now[n][find_worst]
+            done[n].add(find_worst)
         else:
             left.remove(n)
         curve.append(total)
@@ -192,10 +192,10 @@ def at_random(rng: np.random.Generator) -> Callable[[list[int], list[set[int]]],
 def by_truth(clips: Sequence[Sums]) -> Callable[[list[int], list[set[int]]], int]:
     """The clip with the worst object, which only the ground truth knows: a bound."""
 
-    def worst(n: int, done: set[int]) -> float:
+    def find_worst(n: int, done: set[int]) -> float:
         return min((one["before"] for one in clips[n]["objects"] if one["masklet"] not in done), default=1.0)
 
-    return lambda left, done: min(left, key=lambda n: worst(n, done[n]))
+    return lambda left, done: min(left, key=lambda n: find_worst(n, done[n]))
 
 
 def summary(clips: Sequence[Sums]) -> Sums:

@@ -109,14 +109,14 @@ def count_operations(work: Callable[[], Any]) -> Counter[Any]:
 
 def measure_exchange() -> dict[str, Any]:
     """The gradient's bytes and the share of a step that its exchange takes, by size and link."""
-    from mvideo_core.cogvideox.adapter import trainable
+    from mvideo_core.cogvideox.adapter import list_trainable
 
     found: dict[str, Any] = {}
     for size in PUBLIC:
         options = bench_options(size, 1, "", Path("unused"), "cpu", RANK, {})
         config = model_shape(options).config
         model: Any = on_meta(options, config, config["num_layers"])
-        n_bytes, gpu_s = 4 * sum(one.numel() for one in trainable(model).values()), gpu_seconds(size)
+        n_bytes, gpu_s = 4 * sum(one.numel() for one in list_trainable(model).values()), gpu_seconds(size)
         shares = {}
         for link, (ranks, gb_s) in LINKS_GB_S.items():
             seconds = 2 * (ranks - 1) / ranks * n_bytes / (gb_s * 1e9)

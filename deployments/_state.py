@@ -58,7 +58,7 @@ def write_state(folder: Path, state: StackState) -> None:
     write_whole(folder / "stack.json", json.dumps(asdict(state), indent=1))
 
 
-def alive(process: Started) -> bool:
+def is_alive(process: Started) -> bool:
     """True if the same process is still running."""
     return ticks_of(process.pid) == process.ticks
 
@@ -66,7 +66,7 @@ def alive(process: Started) -> bool:
 def find_api_url(folder: Path | None = None) -> str | None:
     """API address of the stack's server; None if it is not running."""
     state = read_state(folder or default_folder())
-    running = any(process.name == "server" and alive(process) for process in state.processes)
+    running = any(process.name == "server" and is_alive(process) for process in state.processes)
     return api_url(state.port) if running else None
 
 

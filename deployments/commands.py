@@ -43,7 +43,7 @@ def status(state: Path | None = STATE) -> None:
     stack = Stack(state)
     _print(stack)
     wanted = {plan.name for plan in stack.plan_workers()} | ({"server"} if stack.environment.server else set())
-    if wanted - {process.name for process in stack.find_running()} or not stack.healthy():
+    if wanted - {process.name for process in stack.find_running()} or not stack.is_healthy():
         raise typer.Exit(1)
 
 

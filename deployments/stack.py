@@ -24,7 +24,7 @@ from mvideo.deployments._ports import free_port, is_free
 from mvideo.deployments._reap import Reaped, reap, retry_crashed
 from mvideo.deployments._server import require_version
 from mvideo.deployments._setup import deploy_all, set_up
-from mvideo.deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
+from mvideo.deployments._state import StackState, Started, api_url, default_folder, is_alive, read_state, write_state
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.gpus import gpu_ids
 
@@ -95,9 +95,9 @@ class Stack:
     def find_running(self) -> list[Started]:
         """Our live server and workers."""
         self.state = read_state(self.folder)
-        return [process for process in self.state.processes if alive(process)]
+        return [process for process in self.state.processes if is_alive(process)]
 
-    def healthy(self) -> bool:
+    def is_healthy(self) -> bool:
         """True if the server responds."""
         try:
             return self._http.get(f"{self.url}/health").status_code == 200
@@ -149,7 +149,7 @@ class Stack:
         processes.end(workers, WORKER_GRACE_S)
         server = {process.pid for process in running if process.name == "server"}
         processes.end([m.pid for m in processes.members(self.folder) if m.pid not in server], 2.0)
-        if server and self.healthy():
+        if server and self.is_healthy():
             self.reap()
         processes.end(server, 20.0)
         processes.end([m.pid for m in processes.members(self.folder)], 0.0)
@@ -177,7 +177,7 @@ class Stack:
         """
         while not until():
             wanted = {plan.name for plan in self.plan_workers()} | ({"server"} if self.environment.server else set())
-            if wanted - {process.name for process in self.find_running()} or not self.healthy():
+            if wanted - {process.name for process in self.find_running()} or not self.is_healthy():
                 self.up(deploy=False)
             self.reap()
             if max_runs:
@@ -197,7 +197,7 @@ class Stack:
     # parts of `up`
 
     def _require_server(self) -> None:
-        if not self.healthy():
+        if not self.is_healthy():
             here = "start it, or correct the address"
             if self.environment.server:
                 here = "start it with `mvideo server up`, or name the --environment of a server elsewhere"
@@ -241,7 +241,7 @@ class Stack:
     def _comes_up(self) -> bool:
         deadline = time.monotonic() + SERVER_WAIT_S
         while time.monotonic() < deadline:
-            if self.healthy():
+            if self.is_healthy():
                 return True
             if not any(process.name == "server" for process in self.find_running()):
                 return False
@@ -273,7 +273,7 @@ class Stack:
     def _start(self, name: str, argv: list[str], more: dict[str, str]) -> None:
         environment = {**_clean_environment(), **self.settings, **more}
         started = processes.start(name, argv, environment, self.folder, self.tied)
-        others = [process for process in self.state.processes if process.name != name and alive(process)]
+        others = [process for process in self.state.processes if process.name != name and is_alive(process)]
         self.state = StackState(self.state.port, self.environment_name, [*others, started])
         write_state(self.folder, self.state)
 

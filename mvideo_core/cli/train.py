@@ -57,7 +57,7 @@ def run(
         raise ConfigError("--workspace and --latents both set the latents; give only one")
     flags = {
         "out": out,
-        "data": {"latents": latents or _current(workspace)},
+        "data": {"latents": latents or _find_current(workspace)},
         "init_adapter": init_adapter,
         "allow": allow,
     }
@@ -142,7 +142,7 @@ class _Progress:
             typer.echo(f"  changed on purpose: {Change.parse(change).words()}")
 
 
-def _current(workspace: str) -> str:
+def _find_current(workspace: str) -> str:
     """The latents last published in a workspace; "" if there are none."""
     if not workspace:
         return ""

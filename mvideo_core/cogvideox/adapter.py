@@ -27,8 +27,8 @@ from mvideo_core.cogvideox.adapter_files import (
     AdapterFiles,
     check_adapter,
     check_configuration,
-    present,
     read_config,
+    require_file,
     tensors_digest,
 )
 from mvideo_core.cogvideox.adapter_header import CONTENT_KEYS, about_of, conditioning_header, lora_header, read_header
@@ -88,7 +88,7 @@ def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> N
     _open(transformer)
 
 
-def trainable(transformer: "nn.Module") -> "dict[str, nn.Parameter]":
+def list_trainable(transformer: "nn.Module") -> "dict[str, nn.Parameter]":
     """Name and parameter of everything that gets gradients: adapters and conditioning after `add_lora`."""
     return {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}
 
@@ -168,7 +168,7 @@ def load_adapter(
     if getattr(transformer, "peft_config", None):
         raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are already attached; load the base again")
     for name in (LORA_FILE, CONDITIONING_FILE, CONFIG_FILE):
-        present(folder, name)
+        require_file(folder, name)
     check_adapter(AdapterFiles(folder / LORA_FILE, ours=True), transformer.config)
     format = load_conditioning(transformer, folder, allow_other_base)
     with explain_failures(folder / LORA_FILE):
@@ -209,7 +209,7 @@ def load_conditioning(
     for key, part in BASE_PARTS.items():
         _check_base(Path(folder), str(then.get(key, "")), now.get(key, ""), part, flag, allow_other_base)
     with explain_failures(Path(folder) / CONDITIONING_FILE):
-        state = load_file(present(Path(folder), CONDITIONING_FILE))
+        state = load_file(require_file(Path(folder), CONDITIONING_FILE))
     own = conditioning_state(transformer)
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
         seen = {name: tuple(value.shape) for name, value in state.items()}
@@ -220,7 +220,7 @@ def load_conditioning(
     with torch.no_grad():
         for name, value in state.items():
             parameters[name].copy_(value)
-    transformer.adapter_about = about_of(read_header(present(Path(folder), LORA_FILE)))
+    transformer.adapter_about = about_of(read_header(require_file(Path(folder), LORA_FILE)))
     return VideoFormat.parse(record["format"], where=str(Path(folder) / CONFIG_FILE))
 
 

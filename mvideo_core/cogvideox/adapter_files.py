@@ -240,7 +240,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: missing, or not such a file.
     """
-    path = present(Path(folder), CONFIG_FILE)
+    path = require_file(Path(folder), CONFIG_FILE)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         needed = {name: dict(record[name]) for name in ("format", "conditioning", "base", "lora")}
@@ -265,7 +265,7 @@ def parameter_name(name: str) -> str:
     return f"{stem}.lora_{kind.replace('.weight', f'.{ADAPTER_NAME}.weight')}" if stem else name
 
 
-def present(folder: Path, file: str) -> Path:
+def require_file(folder: Path, file: str) -> Path:
     """Path of one of the files. Raises ModelError: it is missing."""
     path = folder / file
     if not path.is_file():

@@ -33,7 +33,7 @@ def open_regular(path: AnyPath, root: AnyPath | None = None) -> Iterator[int]:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise MediaError(f"{name!r}: not a regular file; links to folders, pipes and devices are not read")
-        if root is not None and not _inside(fd, path, root):
+        if root is not None and not _is_inside(fd, path, root):
             raise MediaError(f"{name!r}: leads out of {os.fsdecode(root)!r}; copy the file there instead of linking it")
         yield fd
     finally:
@@ -67,7 +67,7 @@ def sniff(fd: int) -> str:
     )
 
 
-def _inside(fd: int, path: AnyPath, root: AnyPath) -> bool:
+def _is_inside(fd: int, path: AnyPath, root: AnyPath) -> bool:
     """Whether the *opened* file is inside root, by its descriptor where the system allows it (no race)."""
     folder = os.path.realpath(os.fsencode(root))
     link = f"/proc/self/fd/{fd}"

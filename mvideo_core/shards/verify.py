@@ -148,10 +148,10 @@ def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], d
     for name, (_, _, key) in sorted(expected.items()):
         yield Problem(shard.path, key, f"{name} is missing")
     if deep and not expected:
-        yield from _deep(files, shard, rows)
+        yield from _read_deeply(files, shard, rows)
 
 
-def _deep(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]]) -> Iterator[Problem]:
+def _read_deeply(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]]) -> Iterator[Problem]:
     """The whole shard, read once with `webdataset`, as a trainer would read it."""
     waiting = {row["key"]: row for row in rows}
     found: list[Problem] = []

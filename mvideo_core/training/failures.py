@@ -43,7 +43,9 @@ def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
     if said is None:
         return None
     kind = getattr(errors, said["kind"], None)
-    error: MVideoError = kind(said["message"]) if kind else _foreign(f"{said['kind']}: {said['message']}", log_path)
+    error: MVideoError = (
+        kind(said["message"]) if kind else _wrap_foreign(f"{said['kind']}: {said['message']}", log_path)
+    )
     error.explained = True  # type: ignore[attr-defined]
     return error
 
@@ -76,14 +78,14 @@ def explain_death(code: int, log_path: Path, start_byte: int) -> TrainError:
             f"a process of the training was ended by signal {name}{memory}. Its log: {log_path}. {RESUME}"
         )
     if line := _last_exception(said):
-        return _foreign(line, log_path)
+        return _wrap_foreign(line, log_path)
     last = "\n  ".join(said[-12:])
     return TrainError(
         f"the training ended with code {code} and no message. The last lines of {log_path}:\n  {last}\n{RESUME}"
     )
 
 
-def _foreign(line: str, log_path: Path | None) -> TrainError:
+def _wrap_foreign(line: str, log_path: Path | None) -> TrainError:
     one_line = " ".join(line.split())
     if len(one_line) > LONGEST:
         one_line = f"{one_line[:LONGEST]}..."

@@ -129,7 +129,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     """
     import torch
 
-    from mvideo_core.cogvideox.adapter import add_lora, trainable
+    from mvideo_core.cogvideox.adapter import add_lora, list_trainable
     from mvideo_core.cogvideox.base import load_base
     from mvideo_core.cogvideox.quantize import capability, check_quantization, quantize_blocks
     from mvideo_core.cogvideox.schedule import Schedule
@@ -162,7 +162,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     order = order_samples(options.data, split.train, dataset.ids, options.global_batch, options.seed)
     train_maker = batch_maker(options, dataset, schedule, options.seed, world, options.mask_loss)
     feed: Feed[Any, Any] = Feed(dataset, order, slots, train_maker, options.data)
-    parameters = trainable(transformer)
+    parameters = list_trainable(transformer)
     trainer = Trainer(
         objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer,
         skip_nonfinite=options.skip_nonfinite,

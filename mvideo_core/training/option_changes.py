@@ -45,7 +45,7 @@ class Change(Options):
 
 def flatten(values: dict[str, Any], place: str = "") -> dict[str, Any]:
     """Flatten nested mappings into one, with names joined by dots."""
-    return dict(_flat(values, place))
+    return dict(_flatten(values, place))
 
 
 def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], allow: Sequence[str]) -> list[Change]:
@@ -114,10 +114,10 @@ def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     return read
 
 
-def _flat(values: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+def _flatten(values: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{place}{key}.")
+            yield from _flatten(value, f"{place}{key}.")
         else:
             yield f"{place}{key}", value
 

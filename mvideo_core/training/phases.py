@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.disk import disk_errors
-from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.base import Callback, is_due
 
 if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
@@ -56,7 +56,7 @@ class FirstSteps(Callback):
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """The next step starts."""
-        self._saying = self._saying and not due(trainer.step, self.every)
+        self._saying = self._saying and not is_due(trainer.step, self.every)
         if self._saying:
             self._next(trainer)
 

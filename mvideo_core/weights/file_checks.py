@@ -163,7 +163,7 @@ def _shard_problems(folder: Path, index: str) -> dict[str, str]:
     """The files that an index names, with a problem if one lacks the tensors that the index lists."""
     content = json.loads((folder / index).read_text(encoding="utf-8"))
     places = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(places, dict) or not places or not all(_plain(name) for name in places.values()):
+    if not isinstance(places, dict) or not places or not all(_is_plain(name) for name in places.values()):
         return {index: "not an index of safetensors files (`weight_map` is missing or names no files)"}
     found = {index: ""}
     parent = Path(index).parent
@@ -179,7 +179,7 @@ def _shard_problems(folder: Path, index: str) -> dict[str, str]:
     return found
 
 
-def _plain(name: Any) -> bool:
+def _is_plain(name: Any) -> bool:
     return isinstance(name, str) and Path(name).name == name
 
 

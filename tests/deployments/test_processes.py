@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from mvideo.deployments import _processes as processes
-from mvideo.deployments._state import StackState, Started, alive, find_api_url, read_state, write_state
+from mvideo.deployments._state import StackState, Started, find_api_url, is_alive, read_state, write_state
 from mvideo_core.processes.identity import ticks_of
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -28,7 +28,7 @@ def test_processes_are_found_by_their_stack_and_ended(tmp_path: Path) -> None:
         processes.end([member.pid for member in processes.members(tmp_path)], 5.0)
         processes.end([other.pid], 5.0)
     assert processes.members(tmp_path) == []
-    assert not alive(started)
+    assert not is_alive(started)
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     while "on" not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
     processes.end([started.pid], 0.5)
-    assert not alive(started)
+    assert not is_alive(started)
 
 
 def test_sigint_works_in_children_even_if_we_were_started_with_it_ignored(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Motion(ClipFilter):
     def measure(self, clip: ClipSamples) -> float:
         """Mean over the samples of the 95th percentile of speed, picture heights per second."""
         pairs = zip(clip.small_Nhw, clip.next_Nhw, strict=True)
-        speeds = [_fastest(before, after) for before, after in pairs]
+        speeds = [_measure_fastest(before, after) for before, after in pairs]
         return float(np.mean(speeds)) / clip.small_Nhw.shape[1] * clip.fps
 
     def judge(self, value: float) -> Verdict:
@@ -46,7 +46,7 @@ class Motion(ClipFilter):
         return at_least(value, self.options.min_speed)
 
 
-def _fastest(before: np.ndarray, after: np.ndarray) -> float:
+def _measure_fastest(before: np.ndarray, after: np.ndarray) -> float:
     """95th percentile of the flow that the camera does not explain, pixels."""
     import cv2
 

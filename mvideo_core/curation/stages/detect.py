@@ -37,7 +37,7 @@ class DetectWorker(Worker):
             frames = list(pool.map(first_frame, paths))
         found = self.detector.detect(frames, self.phrases)
         return [
-            [self._row(clip, [(0, select(candidates, self.options, *frame.shape[:2]).kept)], _best(candidates))]
+            [self._row(clip, [(0, select(candidates, self.options, *frame.shape[:2]).kept)], _find_best(candidates))]
             for clip, frame, candidates in zip(clips, frames, found, strict=True)
         ]
 
@@ -50,7 +50,7 @@ class DetectWorker(Worker):
         choice = self.options.choice(clip.fps)
         for number, frame, seen in search(frames, choice, self.detector, self.phrases, self.batch_size):
             if seen is not None:
-                best = max(best, _best(seen))
+                best = max(best, _find_best(seen))
                 found.append((number, select(seen, self.options, *frame.shape[:2]).kept))
         boxes_on = [number for number, kept in found for _ in kept.labels]
         return self._row(clip, found, best, frames=boxes_on, searched=[number for number, _ in found])
@@ -73,7 +73,7 @@ class DetectWorker(Worker):
         )
 
 
-def _best(candidates: Detections) -> float:
+def _find_best(candidates: Detections) -> float:
     return float(candidates.scores.max()) if len(candidates) else 0.0
 
 

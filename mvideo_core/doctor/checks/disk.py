@@ -17,7 +17,7 @@ LEAST_BYTES = 5e9
 @check("disk: workspace", "data")
 def workspace(context: CheckContext) -> Iterator[Finding]:
     """Space for clips, masks and shards."""
-    if not _local(context.workspace):
+    if not _is_local(context.workspace):
         return
     needed = context.source_bytes * WORKSPACE_PER_SOURCE
     if context.source_bytes and not Path(context.workspace).exists():  # a resumed run has already written much of it
@@ -36,7 +36,7 @@ def workspace(context: CheckContext) -> Iterator[Finding]:
 def latents(context: CheckContext) -> Iterator[Finding]:
     """Space for latents of the workspace's dataset."""
     if (
-        not _local(context.workspace)
+        not _is_local(context.workspace)
         or not Path(context.workspace).is_dir()
         or not (context.latents or context.training)
     ):
@@ -51,7 +51,7 @@ def latents(context: CheckContext) -> Iterator[Finding]:
     if found is None:
         return
     needed, windows = found
-    needed -= _present(Path(context.workspace) / "latents")
+    needed -= _count_present(Path(context.workspace) / "latents")
     yield _compare("encoding", needed, Path(context.workspace), f"about {windows:,} windows")
 
 
@@ -73,7 +73,7 @@ def checkpoints(context: CheckContext) -> Iterator[Finding]:
         return
     n_trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     kept = most_checkpoints(options)
-    needed = kept * checkpoint_bytes(options, n_trained) - (_present(Path(options.out)) if options.out else 0)
+    needed = kept * checkpoint_bytes(options, n_trained) - (_count_present(Path(options.out)) if options.out else 0)
     yield _compare("training", needed, Path(options.out or "."), f"{kept} checkpoints")
 
 
@@ -110,7 +110,7 @@ def latents_bytes(context: CheckContext) -> tuple[float, int] | None:
     return 2.0 * windows * (latent + text), windows
 
 
-def _present(folder: Path) -> int:
+def _count_present(folder: Path) -> int:
     """Bytes that an earlier run has already written there."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
 
@@ -132,5 +132,5 @@ def _free(place: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def _local(workspace: str) -> bool:
+def _is_local(workspace: str) -> bool:
     return bool(workspace) and "://" not in workspace

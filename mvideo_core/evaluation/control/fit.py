@@ -271,12 +271,12 @@ def _find_lag(changes: Sequence[_Change]) -> float | None:
     """Lag that explains most, the smallest if several are equal; None if nothing is explained."""
     most = min(MAX_LAG_FRAMES, (len(changes[0].asked_TNK) - 1) // 2)
 
-    def best(lags: np.ndarray) -> float:
+    def find_best(lags: np.ndarray) -> float:
         ordered = sorted(lags.tolist(), key=abs)
         return ordered[int(np.argmax([round(_explain_share(changes, lag), 12) for lag in ordered]))]
 
-    near = best(np.arange(-most, most + COARSE / 2, COARSE))
-    found = best(np.clip(near + np.arange(-COARSE, COARSE + FINE / 2, FINE), -most, most))
+    near = find_best(np.arange(-most, most + COARSE / 2, COARSE))
+    found = find_best(np.clip(near + np.arange(-COARSE, COARSE + FINE / 2, FINE), -most, most))
     return round(found, 6) if _explain_share(changes, found) >= EXPLAINED else None
 
 

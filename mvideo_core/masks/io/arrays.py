@@ -178,7 +178,7 @@ def _read(array: np.ndarray, name: str, form: MaskForm, n_labels: int) -> Read:
         array = array[None]
     objects = array if "N" in axes else array[:, None]
     check_shape(*objects.shape)
-    whole = array.dtype.kind in "bui" or all(np.array_equal(plane, np.round(plane)) for plane in _flat(objects))
+    whole = array.dtype.kind in "bui" or all(np.array_equal(plane, np.round(plane)) for plane in _flatten(objects))
     if objects.shape[1] > 1:
         if form.content not in ("", "binary", "inverted"):
             raise MediaError(f"{name}: {objects.shape[1]} objects, one plane each; --as {form.content} does not apply")
@@ -190,15 +190,15 @@ def _read(array: np.ndarray, name: str, form: MaskForm, n_labels: int) -> Read:
     return read_frames(frames, name, form, whole, n_labels)
 
 
-def _flat(objects: np.ndarray) -> Iterator[np.ndarray]:
+def _flatten(objects: np.ndarray) -> Iterator[np.ndarray]:
     return (plane for frame in objects for plane in frame)
 
 
 def _planes(objects: np.ndarray, name: str, whole: bool, inverted: bool) -> Read:
     """(T, N, H, W) with N > 1: each plane is one mask."""
-    top = max(int(scale_to_16_bits(plane, name, whole).max(initial=0)) for plane in _flat(objects))
+    top = max(int(scale_to_16_bits(plane, name, whole).max(initial=0)) for plane in _flatten(objects))
     half = 1 if top <= FEW_NUMBERS else (top + 1) / 2
     writer = RunWriter(*objects.shape)
-    for plane in _flat(objects):
+    for plane in _flatten(objects):
         writer.append(edges_of((scale_to_16_bits(plane, name, whole) >= half) != inverted))
     return Read(writer.finish(), (), "")

@@ -56,7 +56,7 @@ class DetectionCounter:
             self._note("missed", clip, clip.objects[asked[j]].label, true[j], asked[j])
         others = np.array([clip.box(0, obj) for obj in ignored]).reshape(-1, 4)
         for index in sorted(set(range(len(found))) - {index for index, _ in pairs}):
-            if len(others) and inside(found[index], others).max() >= 0.5:
+            if len(others) and measure_inside(found[index], others).max() >= 0.5:
                 continue
             self.false_alarms += 1
             self._note("false box", clip, labels[index], found[index])
@@ -98,7 +98,7 @@ class DetectionCounter:
         )  # fmt: skip
 
 
-def inside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+def measure_inside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(M,) intersection over the smaller of the two areas."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=1)

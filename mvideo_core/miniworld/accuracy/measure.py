@@ -95,12 +95,12 @@ class _Counting:
             masks=self.masks.figures() if self.rows.masks else None,
             captions=self.captions.figures() if self.captions.n_clips else None,
             funnel=self.funnel.figures(),
-            worst=self._worst(),
+            worst=self._find_worst(),
             crossings=self.masks.identity.crossings,
             returns=self.masks.identity.returns,
         )
 
-    def _worst(self) -> list[BadCase]:
+    def _find_worst(self) -> list[BadCase]:
         third = max(1, self.options.worst // 3)
         masks = sorted(self.masks.bad, key=lambda case: (case.value, case.clip))[:third]
         boxes = sorted(self.boxes.bad, key=lambda case: (case.value, case.clip, case.kind))[:third]

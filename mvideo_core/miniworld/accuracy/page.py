@@ -41,7 +41,7 @@ def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, f
         n_before=BEFORE,
         n_after=AFTER,
         strips=list(_strips(report, videos, rows, options, out)),
-        worst=list(_worst(report, videos, rows, options.fit, out)),
+        worst=list(_show_worst(report, videos, rows, options.fit, out)),
     )
     write_whole(out / "index.html", text)
     return out / "index.html"
@@ -105,7 +105,7 @@ def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np
     return tile(cells, COLUMNS, GAP_PX)
 
 
-def _worst(
+def _show_worst(
     report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, fit: Fit, out: Path
 ) -> Iterator[Picture]:
     for index, case in enumerate(report.worst):

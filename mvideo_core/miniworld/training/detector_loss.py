@@ -94,14 +94,14 @@ def assign(logits_SL: Tensor, boxes_S4: Tensor, centers_S2: Tensor | None, targe
     quality, weight = boxes_S4.new_zeros(n), boxes_S4.new_ones(n)
     points = (boxes_S4[:, :2] + boxes_S4[:, 2:]) / 2 if centers_S2 is None else centers_S2
     if len(target.ignored_K4):
-        weight = 1.0 - inside(points, target.ignored_K4).any(1).float()
+        weight = 1.0 - is_inside(points, target.ignored_K4).any(1).float()
     if not len(target.boxes_G4):
         return Assignment(owner, quality, weight)
     iou_SG = cross_iou(boxes_S4, target.boxes_G4)
     score_SG = logits_SL.sigmoid() @ target.spans_GL.T
     score_power, iou_power = QUERY_POWERS if centers_S2 is None else TOKEN_POWERS
     metric_SG = score_SG.clamp(min=1e-4) ** score_power * iou_SG.clamp(min=1e-4) ** iou_power
-    allowed_SG = inside(points, target.boxes_G4) if centers_S2 is not None else iou_SG > 0.2
+    allowed_SG = is_inside(points, target.boxes_G4) if centers_S2 is not None else iou_SG > 0.2
     masked = torch.where(allowed_SG, metric_SG, torch.zeros_like(metric_SG))
     best = masked.topk(min(top_k, n), dim=0)
     picked_SG = torch.zeros_like(allowed_SG)
@@ -131,7 +131,7 @@ def to_xyxy(boxes: Tensor) -> Tensor:
     return torch.cat([center - half, center + half], -1)
 
 
-def inside(points_S2: Tensor, boxes_G4: Tensor) -> Tensor:
+def is_inside(points_S2: Tensor, boxes_G4: Tensor) -> Tensor:
     """(S, G) bool: whether the point is in the box."""
     low = points_S2[:, None] > boxes_G4[None, :, :2]
     high = points_S2[:, None] < boxes_G4[None, :, 2:]

@@ -39,7 +39,7 @@ def frame_loss(logits: "Tensor", ious: "Tensor", scores: "Tensor", coverage: "Te
     fine = F.interpolate(logits[usable], size=truth.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     probability = fine.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(fine, truth, reduction="none")
-    weight = near(truth)
+    weight = weight_near(truth)
     local = (entropy * weight).flatten(1).sum(1) / weight.flatten(1).sum(1)
     shared = (probability * truth).flatten(1).sum(1)
     dice = 1 - (2 * shared + 1) / (probability.flatten(1).sum(1) + truth.flatten(1).sum(1) + 1)
@@ -50,7 +50,7 @@ def frame_loss(logits: "Tensor", ious: "Tensor", scores: "Tensor", coverage: "Te
     return FrameLoss(loss + (2 * local + dice).mean() + 0.5 * quality, float(j.mean()))
 
 
-def near(truth: "Tensor") -> "Tensor":
+def weight_near(truth: "Tensor") -> "Tensor":
     """Weights (M, h, w): 1 within a tenth of the frame of the object, 0.1 elsewhere, so that small objects count."""
     import torch.nn.functional as F
 

@@ -46,7 +46,7 @@ def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_p
     clip = {"video": _write_clip(_shrink(shown.frames_THWC, max_side_px), shown.fps, folder, name, still)}
     clip["poster"] = f"{folder.name}/{name}.jpg"
     if shown.true is not None and shown.seen is not None:
-        clip["overlay"] = _write_clip(_overlaid(shown, max_side_px), shown.fps, folder, f"{name}_overlay", still)
+        clip["overlay"] = _write_clip(_overlay(shown, max_side_px), shown.fps, folder, f"{name}_overlay", still)
         clip["poster_overlay"] = f"{folder.name}/{name}_overlay.jpg"
     return Clip(**clip, fps=shown.fps, n_frames=n_frames, width=width, height=height)
 
@@ -97,7 +97,7 @@ def overlay_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
     )
 
 
-def _overlaid(shown: Shown, max_side_px: int) -> Iterator[np.ndarray]:
+def _overlay(shown: Shown, max_side_px: int) -> Iterator[np.ndarray]:
     """Frames with both outlines; without outlines where the masks end before the frames."""
     import cv2
 

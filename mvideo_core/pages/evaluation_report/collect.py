@@ -55,11 +55,11 @@ def choose_rows(rows: Sequence[RowPlan], metric: str, title: str, most: int) -> 
     if len(rows) <= most:
         return list(rows), ""
 
-    def worst(place: int) -> float:
+    def find_worst(place: int) -> float:
         found = [one[metric].value for one in rows[place].scores if metric in one]
         return min((value for value in found if value is not None), default=float("inf"))
 
-    kept = sorted(sorted(range(len(rows)), key=lambda place: (worst(place), place))[:most])
+    kept = sorted(sorted(range(len(rows)), key=lambda place: (find_worst(place), place))[:most])
     how = f"with the lowest {title} of any system" if metric else "that come first; nothing was scored"
     return [rows[place] for place in kept], f"the {most} of {len(rows)} {how}"
 

@@ -226,7 +226,7 @@ class ChatClient:
         """The problem in one line, without the key."""
         import openai
 
-        if isinstance(error, openai.APITimeoutError) and not _unreachable(error):
+        if isinstance(error, openai.APITimeoutError) and not _is_unreachable(error):
             text = f"no complete answer within {self.server.timeout_s:g} s"
         elif isinstance(error, openai.APIStatusError):
             unlike = error.response.headers.get(NO_COMPLETION)
@@ -274,7 +274,7 @@ def _may_be_loading(error: "openai.APIError", any_5xx: bool = False) -> bool:
     import openai
 
     if isinstance(error, openai.APIConnectionError):
-        late = isinstance(error, openai.APITimeoutError) and not _unreachable(error)
+        late = isinstance(error, openai.APITimeoutError) and not _is_unreachable(error)
         return not late and not _is_lasting(error.__cause__)
     if isinstance(error, openai.APIStatusError):
         no_api = not isinstance(error.body, dict)
@@ -284,7 +284,7 @@ def _may_be_loading(error: "openai.APIError", any_5xx: bool = False) -> bool:
     return False
 
 
-def _unreachable(error: BaseException) -> bool:
+def _is_unreachable(error: BaseException) -> bool:
     """Whether no connection could be made in time."""
     import httpx2
 

@@ -37,7 +37,7 @@ def measure_phrases(clip: CaptionInput) -> list[ObjectPhrase]:
     phrases = []
     for n, (object_id, label) in enumerate(zip(clip.object_ids, clip.labels, strict=True)):
         boxes_T4, areas_T = clip.boxes_NT4[n], clip.areas_NT[n]
-        whole_T4 = _whole(boxes_T4, areas_T, clip.fps)
+        whole_T4 = _drop_hidden(boxes_T4, areas_T, clip.fps)
         fact = track_facts(label, whole_T4, areas_T, clip.width, clip.height, clip.fps, to_first_T23, centers_NT2[n])
         if fact is None:
             phrases.append(ObjectPhrase(object_id=object_id, label=label, reason=OUT_OF_SIGHT))
@@ -78,7 +78,7 @@ def place_words(centers_T2: np.ndarray, areas_T: np.ndarray, width: int, height:
     return f"{place}, foreground" if areas_T[areas_T > 0].mean() >= FOREGROUND_FRAC * width * height else place
 
 
-def _whole(boxes_T4: np.ndarray, areas_T: np.ndarray, fps: float) -> np.ndarray:
+def _drop_hidden(boxes_T4: np.ndarray, areas_T: np.ndarray, fps: float) -> np.ndarray:
     """The boxes without those of frames on which the object is partly hidden, whose centers say little about its way.
 
     There, it is clearly smaller than shortly before and after.

@@ -119,7 +119,7 @@ def _propagate(
     by_object: dict[int, list[Masklet]] = {}
     for placed, masklet in zip(prompts, masklets, strict=True):
         by_object.setdefault(_object(placed), []).append(masklet)
-    spliced = [_nearest(by_object[n], n_frames) if n in by_object else kept[n] for n in range(len(labels))]
+    spliced = [_merge_nearest(by_object[n], n_frames) if n in by_object else kept[n] for n in range(len(labels))]
     scores_TN = np.array([[one.scores.get(t, 0.0) for one in spliced] for t in range(n_frames)], np.float32)
     first_seen = found.first_seen | {n: min(one.start for one in given) for n, given in by_object.items()}
     return Objects(to_sequence(spliced, n_frames, old.height, old.width), scores_TN, labels, box_scores, first_seen)
@@ -132,7 +132,7 @@ def _masklet(found: Objects, n: int) -> Masklet:
     return Masklet(0, edges, {t: float(found.scores_TN[t, n]) for t in times})
 
 
-def _nearest(given: Sequence[Masklet], n_frames: int) -> Masklet:
+def _merge_nearest(given: Sequence[Masklet], n_frames: int) -> Masklet:
     """One masklet from those of several prompts, each frame from the nearest prompt; of two as near, the earlier."""
     joined = Masklet(given[0].start)
     for t in range(n_frames):

@@ -283,7 +283,7 @@ def join(found: Sequence[Found], n_frames: int) -> list[Found]:
     kept: list[Found] = []
     for one in found:
         same = max(
-            (other for other in kept if _same(other, one, n_frames)),
+            (other for other in kept if _is_same(other, one, n_frames)),
             key=lambda other: len(other.masklet.edges), default=None,
         )  # fmt: skip
         if same is not None:
@@ -295,7 +295,7 @@ def join(found: Sequence[Found], n_frames: int) -> list[Found]:
     return kept
 
 
-def _same(old: Found, new: Found, n_frames: int) -> bool:
+def _is_same(old: Found, new: Found, n_frames: int) -> bool:
     """Whether a later masklet continues an earlier one."""
     if old.seen_on & new.seen_on:
         return False  # seen side by side: two objects, wherever their masks went

@@ -40,15 +40,15 @@ def continue_objects(before: MaskSequence, after: MaskSequence) -> dict[int, int
 
     if before.shape[2:] != after.shape[2:] or not before.n_objects or not after.n_objects:
         return {}
-    ends = [_visible(before, obj, range(before.n_frames - 1, -1, -1)) for obj in range(before.n_objects)]
-    starts = [_visible(after, obj, range(after.n_frames)) for obj in range(after.n_objects)]
+    ends = [_find_visible(before, obj, range(before.n_frames - 1, -1, -1)) for obj in range(before.n_objects)]
+    starts = [_find_visible(after, obj, range(after.n_frames)) for obj in range(after.n_objects)]
     overlap = np.array([[iou(start, end, empty=0.0) for end in ends] for start in starts])
     overlap[overlap < CONTINUES_IOU] = 0.0
     rows, columns = linear_sum_assignment(-overlap)
     return {int(a): int(b) for a, b in zip(rows, columns, strict=True) if overlap[a, b] > 0}
 
 
-def _visible(clip: MaskSequence, obj: int, frames: range) -> np.ndarray:
+def _find_visible(clip: MaskSequence, obj: int, frames: range) -> np.ndarray:
     """Runs of the first non-empty mask in the first few of these frames; none if there is none."""
     for frame in frames[:REACH_FRAMES]:
         if len(edges := clip.mask_edges(frame, obj)):

@@ -35,6 +35,6 @@ class Callback:
         """Restore state from a checkpoint's folder; called after the weights are loaded and before `on_start`."""
 
 
-def due(step: int, every: int) -> bool:
+def is_due(step: int, every: int) -> bool:
     """Whether an action due every `every` steps is due after this step; `every` 0: never."""
     return every > 0 and step % every == 0

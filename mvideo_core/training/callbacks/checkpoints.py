@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import StoreError, TrainError
 from mvideo_core.base.options import Options
-from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.base import Callback, is_due
 from mvideo_core.training.checkpoint import State, folder_of, list_complete, save, set_aside
 from mvideo_core.training.diagnosis import first_not_finite
 
@@ -61,7 +61,7 @@ class Checkpoints(Callback):
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Save if a checkpoint is due or the run stops here."""
-        if due(trainer.step, self.options.every) or trainer.stopped:
+        if is_due(trainer.step, self.options.every) or trainer.stopped:
             self._save(trainer)
 
     def on_end(self, trainer: "Trainer") -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import StoreError
-from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.base import Callback, is_due
 from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, open_trackers
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Metrics(Callback):
         changed, trainer.changed = trainer.changed, []
         validated = any(name.startswith("val/") for name in metrics)
         last = trainer.stopped or trainer.step == trainer.steps
-        if not (due(trainer.step, self.options.every) or validated or last or changed or "skipped" in metrics):
+        if not (is_due(trainer.step, self.options.every) or validated or last or changed or "skipped" in metrics):
             return
         now_s = time.perf_counter()
         n_samples = (trainer.step - self._since_step) * self.global_batch

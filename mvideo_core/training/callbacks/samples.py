@@ -17,7 +17,7 @@ from pydantic import Field
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
-from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.base import Callback, is_due
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.callbacks.validation import SEED, evaluate_inside
 from mvideo_core.training.draws import History
@@ -82,7 +82,7 @@ class SampleVideos(Callback):
 
         last = trainer.step >= trainer.steps and self.options.every > 0
         mine = self._mine(trainer.world)
-        if not (due(trainer.step, self.options.every) or last) or not mine:
+        if not (is_due(trainer.step, self.options.every) or last) or not mine:
             return
         folder = self.folder / f"step-{trainer.step:08d}"
         fps = self.dataset.info.identity.format.fps

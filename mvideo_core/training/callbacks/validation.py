@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
-from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.base import Callback, is_due
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.draws import History, StepDraws
 from mvideo_core.training.seeds import generator
@@ -67,7 +67,7 @@ class Validation(Callback):
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Validate if it is due or the run ends."""
         last = trainer.step >= trainer.steps and self.options.every > 0
-        if self.held and (due(trainer.step, self.options.every) or last):
+        if self.held and (is_due(trainer.step, self.options.every) or last):
             metrics |= self.measure(trainer)
 
     def measure(self, trainer: "Trainer") -> dict[str, float]:

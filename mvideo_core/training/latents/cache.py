@@ -169,10 +169,12 @@ class LatentDataset:
     def find_damage(self) -> list[str]:
         """Ids of windows whose bytes have changed since they were written; reads everything."""
         return [
-            name for index, name in enumerate(self.ids) if not (self._whole(index, "") and self._whole(index, "text_"))
+            name
+            for index, name in enumerate(self.ids)
+            if not (self._is_whole(index, "") and self._is_whole(index, "text_"))
         ]
 
-    def _whole(self, index: int, member: str) -> bool:
+    def _is_whole(self, index: int, member: str) -> bool:
         return hashlib.sha256(self._content(index, member)).hexdigest() == self._column(f"{member}sha256", index)
 
     def _column(self, name: str, index: int) -> Any:

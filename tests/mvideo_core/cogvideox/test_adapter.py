@@ -13,9 +13,9 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cogvideox.adapter import (
     LoraOptions,
     add_lora,
+    list_trainable,
     load_adapter,
     save_adapter,
-    trainable,
     without_adapters,
 )
 from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE
@@ -34,7 +34,7 @@ def trained(transformer, seed: int = 0):
     """Random values in everything trainable, as if trained."""
     add_lora(transformer, LORA)
     source = torch.Generator().manual_seed(seed)
-    for parameter in trainable(transformer).values():
+    for parameter in list_trainable(transformer).values():
         torch.nn.init.normal_(parameter, std=0.1, generator=source)
     return transformer
 
@@ -53,7 +53,7 @@ def contents(path):
 
 def test_only_adapters_and_conditioning_get_gradients(transformer, inputs: Inputs):
     add_lora(transformer, LORA)
-    names = set(trainable(transformer))
+    names = set(list_trainable(transformer))
     # 2 blocks, 4 projections, A and B each; mask convolution and segment offsets
     assert len(names) == 2 * 4 * 2 + 2
     assert {name for name in names if "lora" not in name} == {"mask_proj.weight", "segment_embed"}
@@ -64,7 +64,7 @@ def test_only_adapters_and_conditioning_get_gradients(transformer, inputs: Input
 
 def test_adapters_are_fp32_over_a_half_precision_base(transformer):
     add_lora(transformer.to(torch.bfloat16), LORA)
-    assert {parameter.dtype for parameter in trainable(transformer).values()} == {torch.float32}
+    assert {parameter.dtype for parameter in list_trainable(transformer).values()} == {torch.float32}
     assert transformer.proj_out.weight.dtype == torch.bfloat16
 
 
@@ -100,7 +100,7 @@ def test_second_lora_is_refused(transformer):
 def test_feed_forward_targets_can_be_added(transformer):
     targets = (*LORA.target_modules, "ff.net.0.proj", "ff.net.2")
     add_lora(transformer, LoraOptions(rank=2, alpha=2, target_modules=targets))
-    assert sum("ff.net" in name for name in trainable(transformer)) == 2 * 2 * 2
+    assert sum("ff.net" in name for name in list_trainable(transformer)) == 2 * 2 * 2
 
 
 def test_round_trip(size, transformer, inputs: Inputs, tmp_path):
@@ -112,10 +112,10 @@ def test_round_trip(size, transformer, inputs: Inputs, tmp_path):
     assert not torch.equal(output(again, inputs), expected)
     assert load_adapter(again, tmp_path / "adapter") == form
     assert torch.equal(output(again, inputs), expected)
-    assert not trainable(again)
+    assert not list_trainable(again)
     resumed = random_base(size, parts=("transformer",)).transformer
     load_adapter(resumed, tmp_path / "adapter", train=True)
-    assert set(trainable(resumed)) == set(trainable(transformer))
+    assert set(list_trainable(resumed)) == set(list_trainable(transformer))
     save_adapter(tmp_path / "twice", resumed, form)
     for name in (LORA_FILE, CONDITIONING_FILE):
         assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "adapter" / name).read_bytes()

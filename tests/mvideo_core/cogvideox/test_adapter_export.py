@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from benchmarks import adapter_keys
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cli.main import app
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable, save_adapter
 from mvideo_core.cogvideox.adapter_export import TARGETS, export_adapter
 from mvideo_core.cogvideox.adapter_files import CONFIG_FILE, LORA_FILE
 from mvideo_core.cogvideox.adapter_header import CardOptions
@@ -51,7 +51,7 @@ def adapter(size: str, tmp_path):
     """A transformer with random adapters, and the folder they are saved in."""
     base = random_base(size, parts=("transformer",))
     add_lora(base.transformer, LoraOptions(rank=RANK, alpha=ALPHA, target_modules=WIDE))
-    for value in trainable(base.transformer).values():
+    for value in list_trainable(base.transformer).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(1))
     save_adapter(tmp_path / "adapter", base.transformer, base.format)
     return base.transformer, tmp_path / "adapter"

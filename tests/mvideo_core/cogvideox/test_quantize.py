@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mvideo_core.base.errors import ConfigError, ModelError
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable
 from mvideo_core.cogvideox.base import random_base
 from mvideo_core.cogvideox.quantize import check_quantization, quantize_blocks
 from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
@@ -58,7 +58,7 @@ def test_adapters_on_quantized_layers_train_and_nothing_else_does() -> None:
     pytest.importorskip("torchao")
     model = quantized(torch.bfloat16)
     add_lora(model, LoraOptions(rank=4, alpha=4))
-    names = set(trainable(model))
+    names = set(list_trainable(model))
     assert all("lora_" in name or name in ("mask_proj.weight", "segment_embed") for name in names)
     assert sum("lora_A" in name for name in names) == 8
 

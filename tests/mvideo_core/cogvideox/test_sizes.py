@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable
 from mvideo_core.cogvideox.sizes import SIZES, size_of
 from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 from mvideo_core.cogvideox.video_format import spatial_stride
@@ -39,7 +39,7 @@ def test_public_sizes(name: str, base: int, mask: int, segments: int, lora_by_ra
     for rank, expected in lora_by_rank.items():
         assert layers * 4 * rank * 2 * dim == expected
     add_lora(model, LoraOptions(rank=64, alpha=64))
-    assert count(trainable(model).values()) == lora_by_rank[64] + mask + segments
+    assert count(list_trainable(model).values()) == lora_by_rank[64] + mask + segments
 
 
 @pytest.mark.parametrize("name", ["cogvideox-2b", "cogvideox-5b"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable
 from mvideo_core.cogvideox.fun_control import plain
 from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.cogvideox.teacher import teacher_view
@@ -30,7 +30,7 @@ def test_teacher_stays_the_base_while_the_student_learns(transformer, inputs: In
         rope = diffusers_rope(original, inputs.latents)
         expected = original(inputs.latents, inputs.text, inputs.timestep, image_rotary_emb=rope).sample
     add_lora(transformer, LoraOptions(rank=4, alpha=2))
-    parameters = trainable(transformer)
+    parameters = list_trainable(transformer)
     optimizer = torch.optim.Adam(parameters.values(), lr=0.01)
     target = torch.randn(inputs.latents.shape, generator=torch.Generator().manual_seed(5))
     losses = []
@@ -54,16 +54,16 @@ def test_teacher_stays_the_base_while_the_student_learns(transformer, inputs: In
 
 def test_leaves_flags_and_modes_as_they_were(transformer, inputs: Inputs):
     add_lora(transformer, LoraOptions(rank=2, alpha=2))
-    before = set(trainable(transformer))
+    before = set(list_trainable(transformer))
     with teacher_view(transformer):
-        assert set(trainable(transformer)) == before
+        assert set(list_trainable(transformer)) == before
         with teacher_view(transformer):
             assert not torch.is_grad_enabled()
         assert transformer.transformer_blocks[0].attn1.to_q.disable_adapters
     with pytest.raises(RuntimeError, match="stopped"), teacher_view(transformer):
         raise RuntimeError("stopped")
     assert torch.is_grad_enabled()
-    assert set(trainable(transformer)) == before
+    assert set(list_trainable(transformer)) == before
     layer = transformer.transformer_blocks[0].attn1.to_q
     assert not layer.disable_adapters
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable, save_adapter
 from mvideo_core.cogvideox.base import BaseOptions, random_base
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.masks import MaskSequence, encode
@@ -18,7 +18,7 @@ def tiny_adapter(folder: Path) -> Path:
     """An adapter over `TINY` with random values in everything trained, so that masks change something."""
     base = random_base("tiny-sincos", parts=("transformer",))
     add_lora(base.transformer, LoraOptions(rank=4, alpha=2))
-    for value in trainable(base.transformer).values():
+    for value in list_trainable(base.transformer).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(1))
     save_adapter(folder, base.transformer, base.format)
     return folder

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cli.main import main
-from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, list_trainable, save_adapter
 from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, adapter_for, find_adapter
 from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.editing.mask_files import save_masks
@@ -112,7 +112,7 @@ def write_adapter(bases):
     """An adapter over the first base; its folder."""
     loaded = load_base(BaseOptions(weights=str(bases / "base0"), dtype="fp32"), parts=("transformer",))
     add_lora(loaded.transformer, LoraOptions(rank=4, alpha=2))
-    for value in trainable(loaded.transformer).values():
+    for value in list_trainable(loaded.transformer).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(2))
     save_adapter(bases / "adapter", loaded.transformer, loaded.format)
     return bases / "adapter"

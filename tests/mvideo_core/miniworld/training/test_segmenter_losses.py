@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mvideo_core.miniworld.training.segmenter_losses import frame_loss, near
+from mvideo_core.miniworld.training.segmenter_losses import frame_loss, weight_near
 
 
 def square(size: int = 40, side: int = 10) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_absent_objects_teach_presence_only():
 
 
 def test_small_objects_weigh_their_surroundings():
-    weight = near(square())[0]
+    weight = weight_near(square())[0]
     assert weight[0, 0] == 1.0
     assert weight[39, 39] == pytest.approx(0.1)
     assert 0.1 < weight.mean() < 0.35

@@ -161,10 +161,10 @@ def replay(clips: Sequence[Sums], choose: Callable[[list[int], list[set[int]]], 
     while left:
         n = choose(left, done)
         open_ = {masklet: value for masklet, value in now[n].items() if masklet not in done[n]}
-        find_worst = min(open_, key=lambda masklet: open_[masklet], default=-1)
-        if find_worst >= 0 and open_[find_worst] < GOOD:
-            total += after[n][find_worst] - now[n][find_worst]
-            done[n].add(find_worst)
+        worst = min(open_, key=lambda masklet: open_[masklet], default=-1)
+        if worst >= 0 and open_[worst] < GOOD:
+            total += after[n][worst] - now[n][worst]
+            done[n].add(worst)
         else:
             left.remove(n)
         curve.append(total)

@@ -1,6 +1,7 @@
 """The places that CONTRIBUTING names exist: `file.py:function` in its tables and lists, and the files of `flows/`."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -43,3 +44,17 @@ def test_both_sections_name_places() -> None:
 def test_every_shared_file_of_the_flows_is_in_the_map() -> None:
     files = {file.name for file in (ROOT / "flows").glob("_*.py")} - {"__init__.py"}
     assert set(re.findall(r"`(_\w+\.py)`", section("### Flows"))) == files
+
+
+def test_functions_are_named_by_verbs_or_nouns_not_by_participles() -> None:
+    """One word in -ed or -ing is a participle, except for these verbs and nouns; properties may have any name."""
+    known = {"embed", "feed", "ring", "scaling", "spacing", "speed", "timing", "training", "wing"}
+    participle = re.compile(r"\s*(?:async )?def _*([a-z]+(?:ed|ing))\(")
+    found = set()
+    for top in ("benchmarks", "deployments", "flows", "mvideo_core", "tasks"):
+        for file in sorted((ROOT / top).rglob("*.py")):
+            lines = file.read_text(encoding="utf-8").split("\n")
+            for before, line in itertools.pairwise(lines):
+                if (match := participle.match(line)) and "property" not in before:
+                    found.add(match[1])
+    assert found == known

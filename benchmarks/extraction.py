@@ -147,14 +147,14 @@ def measure_ways(ways: Sequence[Way], film: Film | None = None, rounds: int = 1)
 
 def _encode_all(way: Way, raws: list[Path], size: list[str]) -> None:
     def encode(raw: Path) -> None:
-        _ffmpeg(*size, "-i", str(raw), *way.coding, str(_encoded(way, raw)))
+        _ffmpeg(*size, "-i", str(raw), *way.coding, str(_name_clip(way, raw)))
 
     with ThreadPoolExecutor(way.encoders) as pool:
         list(pool.map(encode, raws))
 
 
 def _judge_way(way: Way, took: list[Took], raws: list[Path], size: list[str]) -> dict[str, Any]:
-    files = [_encoded(way, raw) for raw in raws]
+    files = [_name_clip(way, raw) for raw in raws]
     said = [
         _ffmpeg("-i", str(out), *size, "-i", str(raw), "-lavfi", "ssim", "-f", "null", "-", loud=True)
         for raw, out in zip(raws, files, strict=True)
@@ -166,7 +166,7 @@ def _judge_way(way: Way, took: list[Took], raws: list[Path], size: list[str]) ->
     }  # fmt: skip
 
 
-def _encoded(way: Way, raw: Path) -> Path:
+def _name_clip(way: Way, raw: Path) -> Path:
     return raw.with_name(f"{raw.stem}-{way.name.replace(' ', '-')}.mp4")
 
 

@@ -48,7 +48,7 @@ class ShardOptions(Options):
     title: str = Field(default="Mask-to-video dataset", description="heading of the data card")
 
     @model_serializer(mode="wrap")
-    def _stored(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+    def _dump_former_name(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Stored with the license under its former name: keys of parts and dataset.json stay what they were."""
         name = "license" if info.context == SHOWN else "licence"
         return {name if one == "license" else one: value for one, value in dump(self).items()}

@@ -48,7 +48,11 @@ LAUNCHED = "MVIDEO_LAUNCHED"
 class LaunchOptions(Options):
     """Processes of a training run."""
 
-    processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU")
+    processes: int = Field(
+        default=0,
+        ge=0,
+        description="processes on this machine; 0: one per GPU, or fewer if `global_batch` requires it",
+    )
     cpu_processes: int = Field(default=1, ge=1, description="used if `processes` is 0 and there is no GPU")
     nodes: int = Field(default=1, ge=1, description="machines; each runs the same command with the same rendezvous")
     rendezvous: str = Field(default="", description="host:port of one machine, reachable by all; for nodes > 1")
@@ -100,7 +104,7 @@ def launch(
 def command(options: "TrainOptions", config: Path) -> list[str]:
     """The command line that trains on this machine."""
     chosen = options.launch
-    n = chosen.processes or len(gpu_ids()) or chosen.cpu_processes
+    n = chosen.processes or _one_per_gpu(options, len(gpu_ids())) or chosen.cpu_processes
     entry = ["-m", "mvideo_core.training.main", "--config", str(config)]
     if n == 1 and chosen.nodes == 1:
         return [sys.executable, *entry]
@@ -118,6 +122,18 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
         ]  # fmt: skip
     torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={chosen.nodes}", f"--nproc-per-node={n}"]
     return [*torchrun, *meeting, *entry]
+
+
+def _one_per_gpu(options: "TrainOptions", gpus: int) -> int:
+    """As many of the GPUs as the global batch can be dealt to; all of them if it fits none, which is an error later."""
+    at_once = options.micro_batch * options.launch.nodes
+    n = next((n for n in range(gpus, 0, -1) if options.global_batch % (n * at_once) == 0), gpus)
+    if n < gpus:
+        log.warning(
+            "training on %d of %d GPUs: global_batch %d must be a multiple of processes x micro_batch %d",
+            n, gpus, options.global_batch, options.micro_batch,
+        )  # fmt: skip
+    return n
 
 
 def check_processes(options: "TrainOptions", gpus: int) -> None:

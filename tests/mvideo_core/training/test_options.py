@@ -49,10 +49,12 @@ def test_a_key_that_does_not_exist_is_named() -> None:
         load_profile("maxi")
 
 
-@pytest.mark.parametrize(("visible", "n"), [("", 2), ("0", 1), ("0,1,2", 3)])
+@pytest.mark.parametrize(("visible", "n"), [("", 2), ("0", 1), ("0,1,2", 2), ("0,1,2,3,4,5,6,7", 4)])
 def test_processes_follow_the_gpus(visible: str, n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    options = load_profile("mini", {"launch": {"processes": 0, "cpu_processes": 2}})
+    """One per GPU, as far as 8 samples can be dealt out two at a time."""
+    batch = {"global_batch": 8, "micro_batch": 2}
+    options = load_profile("mini", batch | {"launch": {"processes": 0, "cpu_processes": 2}})
     line = command(options, tmp_path / "run.yaml")
     assert [word for word in line if word.startswith("--nproc")] == ([f"--nproc-per-node={n}"] if n > 1 else [])
 

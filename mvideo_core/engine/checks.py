@@ -39,7 +39,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
             check.add(row)
     found = [problem for check in checks for problem in check.problems()]
     found += find_unused(workspace, stage, decided) if decided else []
-    content = {"state": state, "rows": _state(workspace, stage.name), "warnings": found}
+    content: dict[str, Any] = {"state": state, "rows": _state(workspace, stage.name), "warnings": found}
     content["options"] = options.model_dump(mode="json")
     workspace.folder.write(_path(stage.name), json.dumps(content).encode())
     return found

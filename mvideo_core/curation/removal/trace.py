@@ -73,7 +73,7 @@ class Trace(Record):
     mentions: list[str]
     decisions: int
     samples: list[str]
-    find_published: dict[str, dict[str, str]]
+    published: dict[str, dict[str, str]]
     digests: list[str]
 
     def ids(self) -> ContentIds:

@@ -38,7 +38,7 @@ class PerceptualHasher(ClipFilter):
     options: DuplicatesOptions
 
     def measure(self, clip: ClipSamples) -> None:
-        """No value: a clip alone is no duplicate."""
+        """No value: one clip alone cannot be a duplicate."""
 
     def perceptual_hashes(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes of the clip; None if a frame is too plain to recognize."""

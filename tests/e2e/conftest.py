@@ -19,7 +19,7 @@ class Material(NamedTuple):
     digest: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """The stack, with the project's own deployments and the toys."""
     with Trial(tmp_path_factory.mktemp("stack")) as trial:

@@ -39,6 +39,7 @@ def scores(out: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.glob("scores/*/*.json")}
 
 
+@pytest.mark.slow
 def test_kill_9_then_retry_scores_only_what_is_missing(trial: Trial, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
     videos, out = tmp_path / "videos", tmp_path / "out"

@@ -39,19 +39,19 @@ class Case(NamedTuple):
 
 FAST = {
     "preview": Case("masks preview NOISE DISK/sheet.png --side 1000", 16),
-    "preview video": Case("masks preview NOISE DISK/video.mp4", 4),
     "edit": Case("masks edit NOISE DISK/edited.masks --op mirror", 4),
-    "pictures": Case("masks convert NOISE DISK/pictures/", 64),
     "extract": Case("dataset extract DATASET KEY --out DISK/sample", 16),
-    "testset": Case("testset mask-to-video -w ORIGINAL --out DISK/set", 4),
-    "plan": Case("plan -w DISK/new --folder VIDEOS", 8),
     "shard": Case("stage shard -w WS -s shard.samples_per_shard=1", 16),
-    "shard, temporary files": Case("stage shard -w ORIGINAL -s shard.samples_per_shard=2", 8, tmpdir=True),
-    "report": Case("stage report -w WS", 16),
     "report, temporary files": Case("stage report -w ORIGINAL", 8, tmpdir=True),
     "run": Case("run -w DISK/run --folder VIDEOS -p PROFILE", 64),
 }
 SLOW = {
+    "preview video": Case("masks preview NOISE DISK/video.mp4", 4),
+    "pictures": Case("masks convert NOISE DISK/pictures/", 64),
+    "testset": Case("testset mask-to-video -w ORIGINAL --out DISK/set", 4),
+    "plan": Case("plan -w DISK/new --folder VIDEOS", 8),
+    "shard, temporary files": Case("stage shard -w ORIGINAL -s shard.samples_per_shard=2", 8, tmpdir=True),
+    "report": Case("stage report -w WS", 16),
     "world": Case("world make DISK/world --videos 1 --shots 1", 64),
     "generate": Case("generate --out DISK/video --prompt kite --base random:tiny-sincos --steps 1 --seconds 2", 16),
     "encode": Case("encode -w WS --weights random:tiny-sincos", 150),

@@ -80,7 +80,7 @@ def test_shapes_are_hidden_outside_their_times_and_may_leave_the_frame():
         ("polygon", "`points` is for polygon"),
         ("polygon: {points: [[0, 0], [1, 1]]}", "2 points; a polygon has 3 or more"),
         ("box: {text: a}", "`text` for text"),
-        ("box: {label: dog, path: [[0, 3, 3]]}", r"shape 1 \(dog\) is in 0 of 9 frames"),
+        ("box: {label: dog, path: [[0, 3, 3]]}", r"shape 1 \(dog\) is never inside the frame \(9 frames\)"),
         ("box: {path: [[1, 0, 0], [0.5, 1, 1]]}", "times must increase"),
     ],
 )

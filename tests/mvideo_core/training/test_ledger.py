@@ -103,7 +103,7 @@ def test_steps_that_cannot_be_known_are_not_guessed(tiny: Make, latents: Path, t
     draw_latents(copy, seed=1)
     use = uses_of(Path(options.out), lambda _key, _video: True)
     assert use is not None
-    assert f"the latents {copy} are others now" in use.unknown
+    assert f"the latents {copy} have changed" in use.unknown
     (copy / INFO_NAME).write_text("{")
     use = uses_of(Path(options.out), lambda _key, _video: True)
     assert use is not None

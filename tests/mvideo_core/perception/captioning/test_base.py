@@ -17,6 +17,6 @@ def test_a_clip_file_and_its_frames_in_memory_give_a_captioner_the_same_frames(t
         for frames in (functools.partial(sample_frames, path), read_clip(path))
     )
     for n_frames, numbers in ((1, [4]), (4, [0, 3, 5, 8]), (12, [0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8])):
-        assert file.sampled(n_frames) == memory.sampled(n_frames) == numbers
+        assert file.choose_frames(n_frames) == memory.choose_frames(n_frames) == numbers
         np.testing.assert_array_equal(file.sample(n_frames), memory.sample(n_frames))
         np.testing.assert_allclose(memory.sample(n_frames)[:, 16, 24, 1], 20 + 20 * np.array(numbers), atol=3)

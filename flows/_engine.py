@@ -4,8 +4,8 @@ Tasks run in threads of this process, on workers (`_workers.py`), or on Ray. The
 
 Prefect's `map` and `submit(wait_for=...)` alone are not enough. Measured with 3.9.1: of 5,000 mapped task runs the
 server recorded 3,462, since its event queue drops bursts; and a task run whose process is killed stays Running forever.
-Here a flow starts no more tasks than there are slots, late stages first, so that parts get finished one by one; and
-with workers, a job is a run of the stage's deployment, which a retried flow finds again.
+Here a flow starts no more tasks than there are slots, late stages first, so that some parts finish early. With
+workers, each job (a stage over some parts) is a run of the stage's deployment, so a retried flow finds that run again.
 """
 
 import logging

@@ -1,8 +1,9 @@
-"""What one clip hands to the next: its last frame or latent (appearance), and a small copy of all of it (motion).
+"""What one clip hands to the next: its last frame or latent (appearance), and a low-resolution copy of all
+frames (motion).
 
 The paper passes frames: decode, round to uint8, re-encode. Latents skip the VAE, but they are not quite
 what the model was trained on: there, appearance is one frame encoded alone, and motion is encoded at low resolution.
-Which of them drifts less: docs/results/accuracy.md. Shape letters: T frames, F latent frames, C channels, H, W.
+See docs/results/accuracy.md for which drifts less. Shape letters: T frames, F latent frames, C channels, H, W.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
-"""Trust: the IoU with the truth that is predicted for every mask, and the limits that keep the wrong ones out.
+"""Trust: a predicted IoU of each mask with the true mask, and the limits that keep bad masks out.
 
 The predictor is a sum of small decision trees over `trust_features`, fitted to clips with known masks
-(`mvideo_core.miniworld.training.trust`). It belongs to one segmenter's weights: the scores of another mean something
-else, so it is refused there. A mask with at least `bounds.frames` is right in all but `1 - bounds.share` of the cases
+(`mvideo_core.miniworld.training.trust`). It belongs to one segmenter's weights: another segmenter's scores mean
+something else, so it refuses to run on them. A mask whose trust is at least `bounds.frames` is right in a share
+`bounds.share` of the cases
 ("right": IoU of at least `bounds.iou`), on average over clips like those it was calibrated on.
 """
 

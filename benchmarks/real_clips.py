@@ -4,8 +4,8 @@
 
 GroundingDINO-T, SAM2.1 tiny, EdgeTAM and SAM 3 have their published size and layout. Values are random, so boxes and
 masks mean nothing; this shows that clips of real footage pass all stages, and what it costs. One clip per video. Each
-run is one `mvideo run` in its own process; prints a line per step. Weights are deleted at the end; workspaces stay. On
-one CPU core, a frame takes 10 s with SAM2 and two minutes with SAM 3, which needs 5 GiB.
+run is one `mvideo run` in its own process; prints a line per step. Weights are deleted at the end; workspaces stay.
+A frame takes 7 s with SAM2 on two CPU cores; with SAM 3, two minutes on one, and 5 GiB.
 """
 
 import argparse

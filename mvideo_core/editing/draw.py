@@ -94,7 +94,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     """One object per shape, frame by frame.
 
     Raises:
-        ConfigError: no shape, keys that do not increase, or a shape that is never inside the frame.
+        ConfigError: no shape, keyframes that do not increase, or a shape that is never inside the frame.
     """
     if not shapes:
         raise ConfigError(f"nothing to draw; give a shape: {', '.join(KINDS)}")

@@ -28,8 +28,8 @@ Keyed = float | Keys
 PathKeys = Annotated[list[tuple[Time, float, float]], Field(min_length=1)]
 
 EASE_HELP = (
-    "between two keys: linear; ease = slow at both; ease-in = slow at the first; ease-out = slow at the second; "
-    "step = jump at a key"
+    "between two keyframes: linear; ease = slow at both; ease-in = slow at the first; ease-out = slow at the second; "
+    "step = jump at a keyframe"
 )
 
 
@@ -41,21 +41,21 @@ def seconds(time: float | str, n_frames: int, fps: float) -> float:
 
 
 def values(keyed: Keyed, n_frames: int, fps: float, ease: Ease = "linear") -> np.ndarray:
-    """The value at every frame, float64 (T,); constant before the first key and after the last one.
+    """The value at every frame, float64 (T,); constant before the first keyframe and after the last one.
 
     Raises:
-        ConfigError: keys that do not increase in time.
+        ConfigError: keyframes that do not increase in time.
     """
     if isinstance(keyed, int | float):
         return np.full(n_frames, float(keyed))
     times = np.array([seconds(time, n_frames, fps) for time, _ in keyed])
     points = np.array([value for _, value in keyed])
     if np.any(np.diff(times) <= 0):
-        raise ConfigError(f"keys {keyed}: times must increase; they are {times.round(3).tolist()} s in this clip")
+        raise ConfigError(f"keyframes {keyed}: times must increase; they are {times.round(3).tolist()} s in this clip")
     now = np.arange(n_frames) / fps
     if len(points) == 1:
         return np.full(n_frames, points[0])
-    # A tenth of a microsecond: a frame exactly at a key must not fall before it by rounding.
+    # A tenth of a microsecond: a frame exactly at a keyframe must not fall before it by rounding.
     place = np.clip(np.searchsorted(times, now + 1e-7, side="right") - 1, 0, len(times) - 2)
     share = np.clip((now - times[place]) / (times[place + 1] - times[place]), 0.0, 1.0)
     return points[place] + (points[place + 1] - points[place]) * ease_share(share, ease)

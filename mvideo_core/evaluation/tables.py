@@ -274,7 +274,7 @@ def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
     """Choices, missing metrics and weights, by result."""
     found: list[str] = []
     for name, result in results:
-        found += [f"{name}: {choice}: {text}" for choice, text in result.choices.items()]
+        found += [f"{name}: {choice.replace('_', ' ')}: {text}" for choice, text in result.choices.items()]
         for group in result.groups:
             fewest, most = group.videos_per_prompt
             per_prompt = f"{fewest}" if fewest == most else f"{fewest} to {most}"

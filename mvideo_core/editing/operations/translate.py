@@ -12,7 +12,7 @@ class TranslateOptions(ObjectOptions):
     """How far, over time."""
 
     x_frac: Keyed = Field(default=0.0, description="right, fraction of the width; number or [[time, value], ...]")
-    y_frac: Keyed = Field(default=0.0, description="down, fraction of the height; number or keys")
+    y_frac: Keyed = Field(default=0.0, description="down, fraction of the height; number or keyframes")
     ease: Ease = Field(default="linear", description=EASE_HELP)
 
 

@@ -64,13 +64,17 @@ class Strips(NamedTuple):
 def _strips(
     report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, options: AccuracyOptions, out: Path
 ) -> Iterator[Strips]:
-    for name, cases in (("crossing", report.crossings), ("return", report.returns)):
+    for name, what, cases in (
+        ("crossing", "crossings", report.crossings),
+        ("return", "absences", report.returns),
+    ):
         shown = to_show(cases, options.strips)
         pictures = []
         for index, case in enumerate(shown):
             picture = _strip(case, videos[case.video], rows, options.fit)
             pictures.append(_write(out / f"{name}{index:03d}.png", picture, _caption(case)))
-        yield Strips(f"{len(shown)} of {len(cases)} {name}s, kept ones first.", pictures)
+        title = f"{len(shown)} of {len(cases)} {what}, kept ones first." if cases else f"No {what}."
+        yield Strips(title, pictures)
 
 
 def _caption(case: IdentityCase) -> str:

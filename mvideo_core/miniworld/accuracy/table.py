@@ -18,7 +18,7 @@ def lines_of(report: AccuracyReport) -> Iterator[tuple[str, str]]:
     yield from _masks(report)
     if report.captions:
         captions = report.captions
-        yield f"Captions, {captions.n_clips} clips", ""
+        yield f"Captions, {_count(captions.n_clips, 'clip')}", ""
         yield "classes mentioned", _score(captions.classes)
         yield "actions mentioned", _share(captions.actions.hits, captions.actions.hits + captions.actions.misses)
         directions = captions.directions
@@ -35,7 +35,8 @@ def _cuts(report: AccuracyReport) -> Iterator[tuple[str, str]]:
 
 def _funnel(report: AccuracyReport) -> Iterator[tuple[str, str]]:
     funnel = report.funnel
-    yield f"Funnel, {funnel.n_videos} videos, {funnel.n_shots} shots, {funnel.n_clips} clips", ""
+    counts = (funnel.n_videos, "video"), (funnel.n_shots, "shot"), (funnel.n_clips, "clip")
+    yield f"Funnel, {', '.join(_count(*one) for one in counts)}", ""
     yield "long shots kept", _share(funnel.long_kept, funnel.long_kept + funnel.long_lost)
     yield "short shots dropped", _share(funnel.short_dropped, funnel.short_dropped + funnel.short_kept)
     yield "clips with a cut inside", _share(funnel.mixed_clips, funnel.n_clips)
@@ -45,7 +46,7 @@ def _funnel(report: AccuracyReport) -> Iterator[tuple[str, str]]:
 def _detection(report: AccuracyReport) -> Iterator[tuple[str, str]]:
     found = report.detection
     if found:
-        yield f"Detection, {found.n_frames} first frames, IoU {found.iou_threshold:g}", ""
+        yield f"Detection, {_count(found.n_frames, 'first frame')}, IoU {found.iou_threshold:g}", ""
         yield "all classes", _score(found.all)
         yield "COCO classes located", _share(found.seen.hits, found.seen.hits + found.seen.misses)
         yield "unseen classes located", _share(found.unseen.hits, found.unseen.hits + found.unseen.misses)
@@ -56,25 +57,32 @@ def _detection(report: AccuracyReport) -> Iterator[tuple[str, str]]:
 def _masks(report: AccuracyReport) -> Iterator[tuple[str, str]]:
     masks = report.masks
     if masks:
-        yield f"Masks, {masks.n_clips} clips, {masks.n_frames} frames", ""
+        yield f"Masks, {_count(masks.n_clips, 'clip')}, {_count(masks.n_frames, 'frame')}", ""
         yield "followed objects", _group(masks.matched)
         yield "all objects (lost ones as 0)", _group(masks.all)
         yield "passed by the gate", _group(masks.kept)
-        groups = {**masks.by_size, **masks.by_occlusion, **masks.by_class_kind}
-        for name, one in groups.items():
-            yield f"  {name}", _group(one)
+        for what, groups in (
+            ("size", masks.by_size),
+            ("visibility", masks.by_occlusion),
+            ("class", masks.by_class_kind),
+        ):
+            yield from ((f"  {what}: {name}", _group(one)) for name, one in groups.items())
         yield "J on the first frame", f"{masks.first_frame_j:.3f}"
         yield "identity kept through crossings", _share(masks.crossings_kept, masks.crossings)
         yield "found again after absence", _share(masks.returns_kept, masks.returns)
         yield "false masklets", str(masks.false_masklets)
         tracking = masks.tracking
         n_visible = tracking.visible.n_objects
-        yield f"Tracks, {n_visible} objects visible in any frame", ""
+        yield f"Tracks, {_count(n_visible, 'object')} visible in any frame", ""
         yield "found", _share(tracking.found, n_visible)
         yield "followed in half of their frames", _share(tracking.mostly_followed, n_visible)
         yield "masks (lost ones as 0)", _group(tracking.visible)
         yield "HOTA, DetA, AssA", f"{tracking.hota:.3f}, {tracking.det_a:.3f}, {tracking.ass_a:.3f}"
         yield "IDF1, identity switches", f"{tracking.idf1:.3f}, {tracking.switches}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _score(score: Score) -> str:

@@ -126,7 +126,7 @@ function showList() {
   list.replaceChildren();
   clips.forEach(function (one, n) {
     var made = el("button", {}, [one.key]);
-    var state = one.decisions.length ? one.decisions.map(words).join("; ") : "could fix about " + one.gain.toFixed(0) + " frames, " + one.objects.length + (one.objects.length === 1 ? " object" : " objects");
+    var state = one.decisions.length ? one.decisions.map(words).join("; ") : "could fix about " + one.gain.toFixed(0) + (one.gain.toFixed(0) === "1" ? " frame, " : " frames, ") + one.objects.length + (one.objects.length === 1 ? " object" : " objects");
     made.append(el("small", {}, [state + (one.status ? "; dropped: " + one.status.replace(/_/g, " ") : "")]));
     made.onclick = function () { go(n); };
     var item = el("li");

@@ -69,9 +69,17 @@ function formOf(about) {
   return types.includes("string") ? "time" : "number";
 }
 
+const UNITS = [["_frac_per_s", " (fraction per second)"], ["_frac", " (fraction)"], ["_deg", " (degrees)"], ["_px", " (pixels)"], ["_s", " (seconds)"]];
+
+// A name of an option as words: "angle_deg" -> "angle (degrees)".
+function labelOf(name) {
+  const unit = UNITS.find(function (one) { return name.endsWith(one[0]); });
+  return (unit ? name.slice(0, -unit[0].length) + unit[1] : name).replace(/_/g, " ");
+}
+
 // One option: label, input, help. `change(value, again)`; `again` = the form must be built again.
 function optionField(name, about, value, change, here) {
-  const form = formOf(about), label = name.replace(/_/g, " "), help = el("span", { class: "note" }, [about.description || ""]);
+  const form = formOf(about), label = labelOf(name), help = el("span", { class: "note" }, [about.description || ""]);
   if (form === "keyed" || form === "keys") {
     const keys = Array.isArray(value), width = form === "keys" ? (about.items || about.anyOf[0].items).prefixItems.length - 1 : 1;
     const parts = [el("legend", {}, [label])];

@@ -1,11 +1,13 @@
 """How fast the mask studio opens and scrubs masks of 480x720, 97 frames, 3 objects, in headless Chromium.
 
     python -m benchmarks.studio
+    python -m benchmarks.studio --picture docs/images/studio.png   # only the picture in docs/studio.md
 
 Prints the page's size, the median time in which it reads the masks (checksum, zstd and runs), and frames per second
 while the slider jumps: as opened, then with edits of which every frame is drawn for the first time.
 """
 
+import argparse
 import base64
 import json
 import tempfile
@@ -64,12 +66,38 @@ def time_opening(browser: Browser, page: Path) -> float:
 
 def add_edit(browser: Browser, name: str) -> None:
     """Add an edit to the open layer, with its defaults."""
-    browser.run(f"document.getElementById('operation').value = '{name}'")
+    chosen = "document.getElementById('operation')"
+    browser.run(f"{chosen}.value = '{name}'")
+    browser.run(f"{chosen}.dispatchEvent(new Event('change'))")
     browser.run("document.getElementById('add').click()")
 
 
+def go(browser: Browser, frame: int) -> None:
+    """Move the slider to a frame."""
+    slider = "document.getElementById('slider')"
+    browser.run(f"{slider}.value = {frame}")
+    browser.run(f"{slider}.dispatchEvent(new Event('input'))")
+
+
+def take_picture(browser: Browser, page: Path, file: Path) -> None:
+    """The page with a path of two keyframes, dragged at frames 0 and 60, and a slope."""
+    browser.open(page.as_uri())
+    left, top, width, _ = browser.box("#picture")
+    scale = width / WIDTH
+    for frame, start, end in ((0, (130, 220), (130, 120)), (60, (250, 139), (260, 320))):
+        go(browser, frame)
+        browser.drag(*((left + x * scale, top + y * scale) for x, y in (start, end)))
+    add_edit(browser, "slope")
+    go(browser, 30)
+    browser.run("scrollTo(0, 0)")
+    browser.picture(file)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, or take the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture", type=Path, help="PNG to write instead of measuring")
+    picture = parser.parse_args().picture
     clip = draw_masks()
     with tempfile.TemporaryDirectory() as folder, open_browser(Path(folder) / "profile") as browser:
         page = Path(folder) / "studio.html"
@@ -77,6 +105,9 @@ def main() -> None:
         size = len(studio_page().encode())
         masks = len(base64.b64encode(clip.sequence.to_bytes()))
         browser.resize(1280, 1000)
+        if picture:
+            take_picture(browser, page, picture)
+            return
         result: dict[str, float] = {"page_bytes": size, "masks_bytes": masks, "runs": len(clip.sequence.edges) // 2}
         result["read_ms"] = round(time_opening(browser, page), 1)
         for label, edits in (("as opened", ()), ("scale, zoom", ("scale", "zoom")), ("rotate", ("rotate",))):

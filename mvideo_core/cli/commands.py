@@ -32,7 +32,7 @@ COMMANDS = {
     "gc": Entry("workspace", "Delete rows, clips, masks, datasets and latents that nothing current refers to."),
     "forget": Entry("forget", "List or remove everything that was derived from a source, with a certificate."),
     "review": Entry(
-        "review", "Look at masks, those where a correction helps most first, and correct them in the browser."
+        "review", "Look at masks, starting where a correction helps most, and correct them in the browser."
     ),
     "download": Entry("dataset", "Fetch listed videos with your own command, one at a time."),
     "encode": Entry("encode", "Encode the current dataset for training: VAE latents and text embeddings."),

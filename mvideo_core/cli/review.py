@@ -1,4 +1,4 @@
-"""mvideo review: look at masks, the clips where a correction helps most first, and decide in the browser."""
+"""mvideo review: look at masks, starting with the clips where a correction helps most, and decide in the browser."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def review(
     who: str = typer.Option("", "--who", help="Reviewer name."),
     port: int = typer.Option(0, "--port", min=0, max=65535, help="Port on 127.0.0.1. Default: any free one."),
 ) -> None:
-    """Show the clips where a correction helps most first; accept, reject, relabel, or correct a frame.
+    """Show clips, starting with those where a correction helps most; accept, reject, relabel, or correct a frame.
 
     The next run applies your decisions.
     Prints the page's address, and serves it to this machine until Ctrl-C.

@@ -189,7 +189,7 @@ class Progress:
 
 
 def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bool) -> list[Problem]:
-    """What is wrong inside complete files: all that loading a CogVideoX would find; NaN or infinity in other models.
+    """What is wrong inside complete files. For a CogVideoX: everything that loading would find; else: NaN or infinity.
 
     Args:
         deep: read every value, not a sample.

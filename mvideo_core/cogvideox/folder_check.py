@@ -54,7 +54,7 @@ def check_model(folder: Path, parts: Collection[str], name: str = "") -> None:
     """Reject a folder that cannot be loaded, or would be loaded wrong.
 
     Args:
-        parts: of "vae", "text_encoder" (with tokenizer) and "transformer", those that will be loaded.
+        parts: those that will be loaded: "vae", "text_encoder" (with tokenizer), "transformer".
         name: what the user called it, for the message.
 
     Raises:

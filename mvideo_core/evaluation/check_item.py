@@ -23,7 +23,7 @@ def check_item(
     """Problems of one item, and facts about its video; None if it cannot be read.
 
     Args:
-        without: of "prompt", "masks", "source", "interventions": inputs that no item of the system has; reported once.
+        without: inputs that no item of the system has ("prompt", "masks", "source", "interventions"); reported once.
     """
     inputs = {name for one in metrics for name in one.inputs} - without
     found: list[tuple[Level, str]] = []

@@ -11,8 +11,8 @@ class StepLog:
     """Logs the finished steps every EVERY_S.
 
     Args:
-        n_steps: in all, those of an earlier run included.
-        n_done: of an earlier run.
+        n_steps: all steps, including those of an earlier run.
+        n_done: steps finished by an earlier run.
     """
 
     def __init__(self, n_steps: int, n_done: int = 0):

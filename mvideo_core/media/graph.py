@@ -68,7 +68,7 @@ def scale_frames(
     Args:
         width, height: pixels or expressions of the scale filter.
         pix_fmt: "yuv420p" or 8-bit RGB ("rgb24", "bgr24").
-        flags: of the scaler for RGB; "yuv420p" is always made with `EXACT`.
+        flags: scaler flags for RGB; "yuv420p" is always made with `EXACT`.
     """
     extra = {"flags": flags} if flags else {}
     if picture.wide:

@@ -93,7 +93,7 @@ def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
     """Reject names that are not options.
 
     Args:
-        names: of the course.
+        names: the options that determine the resulting weights.
 
     Raises:
         ConfigError: a name that does not exist, or an option that cannot change.

@@ -21,9 +21,8 @@ class Overlap(NamedTuple):
     """Mean overlaps of the edited objects under the edits.
 
     Attributes:
-        miou: of the observed masks with the edited masks.
-        chance: of the masks observed without the edit with the edited masks: the value of a video that ignores the
-            edits.
+        miou: observed masks vs. edited masks.
+        chance: masks observed without the edit vs. edited masks: the value of a video that ignores the edits.
         normalized: (miou - chance) / (ceiling - chance); None where the ceiling is no higher than chance.
     """
 

@@ -51,9 +51,9 @@ class Sighting:
     """One object that is expected in some frame of a clip.
 
     Attributes:
-        frames: in which it is expected.
-        followed: of these, frames in which its masklet is on it; its masklet is the one with the most such frames.
-        j, f: of its masklet over the whole clip; 0 without one.
+        frames: number of frames in which the object is expected.
+        followed: number of these in which its masklet is on it; its masklet is the one with the most such frames.
+        j, f: scores of its masklet over the whole clip; 0 without one.
     """
 
     frames: int

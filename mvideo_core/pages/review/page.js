@@ -137,7 +137,7 @@ function showList() {
 
 function showSummary() {
   var decided = all.n_decided - before + clips.filter(function (one) { return one.decisions.length; }).length;
-  node("summary").textContent = all.n_clips + " clips, those where a correction helps most first; " + decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
+  node("summary").textContent = all.n_clips + " clips, starting with those where a correction helps most; " + decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
 }
 
 // Moving.

@@ -26,7 +26,7 @@ class Estimate(Record):
     """What a training run needs.
 
     Attributes:
-        flops_sample: of one sample's teacher, forward and backward. flops_recomputed: of its gradient checkpointing.
+        flops_sample: one sample: teacher, forward and backward. flops_recomputed: added by gradient checkpointing.
         gpu_hours: for all samples on one GPU of the model `gpu`, at `mfu` of its peak. hours: on the profile's GPUs.
         gpu_s_per_clip: for generating one clip.
         disk_bytes: of the checkpoints that are kept.

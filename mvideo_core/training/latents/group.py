@@ -63,7 +63,7 @@ def encode_group(
 
     Args:
         base: VAE, text encoder and tokenizer are used.
-        batches: of this group and of later groups; only this group's are consumed.
+        batches: encodings of this group and of later groups; only this group's are consumed.
         offset_bytes: where in the tar the bytes will be.
 
     Raises:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mvideo_core.curation.pipeline import load_profile
+from mvideo_core.editing.recipe import load_recipe
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.part import stage_settings
 from mvideo_core.store.workspace import Workspace
@@ -40,6 +41,11 @@ def test_the_python_way_of_data_md_has_the_settings_of_the_command_line() -> Non
     detect = STAGES.get("detect")
     assert stage_settings(stage, options) == stage_settings(detect, load_profile("mini").detect)
     assert stage_settings(stage, options) != stage_settings(detect, type(options)())
+
+
+def test_the_recipe_that_masks_md_links_makes_the_rows_of_its_picture() -> None:
+    recipe = load_recipe(str(REPOSITORY / "docs" / "images" / "mask-edits.yaml"))
+    assert [*recipe.inputs, *recipe.variants] == ["horse", "dancer", "zoom_out", "uphill", "together"]
 
 
 def test_no_prompt_of_a_shipped_recipe_is_cut_at_a_comma() -> None:

@@ -13,7 +13,6 @@ from tests.docs.shell_lines import command_lines
 from tests.reference import REPOSITORY
 
 IMAGES = REPOSITORY / "docs" / "images"
-RECIPE = "docs/images/mask-operations.yaml"
 
 
 def run(page: str, name: str) -> None:
@@ -21,7 +20,7 @@ def run(page: str, name: str) -> None:
     lines = [line.words for line in command_lines("mvideo", [REPOSITORY / page]) if line.whole and name in line.words]
     assert lines
     for words in lines:
-        typed = [str(REPOSITORY / word) if word == RECIPE else word for word in words[1:]]
+        typed = [str(REPOSITORY / word) if word.startswith("docs/images/") else word for word in words[1:]]
         done = CliRunner().invoke(app, typed, catch_exceptions=False)
         assert done.exit_code in (0, FINISHED_WITH_WARNINGS), done.output
 

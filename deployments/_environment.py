@@ -52,7 +52,8 @@ class Environment(Options):
         default=120,
         ge=3 * HEARTBEAT_S,
         le=36_000,
-        description="One of our runs without heartbeat for this long is marked Crashed; at least three heartbeats.",
+        description="One of our runs without heartbeat for this long is marked Crashed; at least three heartbeats. The "
+        "value of the host that started the server counts.",
     )
     poll_s: float = Field(default=2.0, ge=0.5, le=60, description="Seconds between a worker's polls of its queues.")
     workers: list[WorkerOptions] = Field(default=[], description="Workers started on this machine.")

@@ -31,10 +31,15 @@ AUTOMATION = "mvideo: runs without heartbeat are crashed"
 FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
-def set_up(client: SyncPrefectClient, environment: Environment) -> None:
-    """Create the pool, queues and automation."""
+def set_up(client: SyncPrefectClient, environment: Environment, *, keep_automation: bool = False) -> None:
+    """Create the pool, queues and automation.
+
+    Args:
+        keep_automation: leave an automation that is already there as it is, with the `silent_s` of its server's host.
+    """
     _pool(client, environment)
-    _automation(client, environment)
+    if not (keep_automation and client.read_automations_by_name(AUTOMATION)):
+        _automation(client, environment)
 
 
 def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:

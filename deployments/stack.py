@@ -125,20 +125,23 @@ class Stack:
             ConfigError: a deployment cannot be registered.
         """
         self._start_server()
-        self.register(deploy)
+        self.register(deploy, keep_automation=not self.environment.server)
         self.reap()
         with self.client() as client:
             self._start_workers(client)
 
-    def register(self, deploy: bool = True) -> None:
+    def register(self, deploy: bool = True, *, keep_automation: bool = False) -> None:
         """Register pool, queues, automation and (if `deploy`) deployments on the server.
+
+        Args:
+            keep_automation: a host that only joins a server does not change its automation.
 
         Raises:
             StoreError: no server responds. ConfigError: a deployment cannot be registered.
         """
         self._require_server()
         with self.client() as client:
-            set_up(client, self.environment)
+            set_up(client, self.environment, keep_automation=keep_automation)
         if deploy:
             deploy_all(self.environment, self.settings)
 

@@ -12,8 +12,10 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
+from mvideo.deployments._environment import Environment
 from mvideo.deployments._processes import FLOW_RUN
 from mvideo.deployments._reap import reap, retry_crashed
+from mvideo.deployments._setup import AUTOMATION, set_up
 from mvideo.deployments.commands import app
 from mvideo.deployments.names import TAG
 from mvideo_core.base.errors import StoreError
@@ -159,3 +161,18 @@ def test_without_a_server_it_is_one_line(command: str, tmp_path: Path) -> None:
         StoreError, match=r"no server responds at http://127\.0\.0\.1:0/api; start it with `mvideo server up`, or "
     ):
         app([command, "--state", str(tmp_path)], standalone_mode=False)
+
+
+def test_a_worker_host_leaves_the_heartbeat_limit_of_the_server_alone(client: SyncPrefectClient) -> None:
+    def limit_s() -> float:
+        [automation] = client.read_automations_by_name(AUTOMATION)
+        return automation.trigger.within.total_seconds()  # type: ignore[union-attr]
+
+    set_up(client, Environment(silent_s=120))
+    set_up(client, Environment(server=False, silent_s=300), keep_automation=True)
+    assert limit_s() == 120
+    set_up(client, Environment(server=False, silent_s=300))
+    assert limit_s() == 300
+    client.delete_automation(client.read_automations_by_name(AUTOMATION)[0].id)
+    set_up(client, Environment(server=False, silent_s=300), keep_automation=True)
+    assert limit_s() == 300

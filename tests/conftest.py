@@ -1,7 +1,12 @@
 """Fixtures of the whole suite."""
 
 import gc
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,15 +48,43 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with Prefect's tables, made once for all processes of the suite; servers start from copies.
+
+    Its migrations take 13 s of CPU time.
+    """
+    from mvideo_core.base.locks import file_lock
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    home = folder / "prefect-database"
+    with file_lock(folder / "prefect-database.lock", wait_s=300):
+        if not (home / "ready").exists():
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+            subprocess.run(command, env=environment | {"PREFECT_HOME": str(home)}, check=True, capture_output=True)
+            (home / "ready").touch()
+    return home / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[None]:
     """One temporary Prefect server for all engine tests; it alone costs many seconds."""
     from prefect.settings import (
         PREFECT_SERVER_ANALYTICS_ENABLED,
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
         temporary_settings,
     )
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
+    folder = tmp_path_factory.mktemp("prefect-server")
+    shutil.copyfile(prefect_database, folder / "prefect-test.db")
     calm = {PREFECT_SERVER_ANALYTICS_ENABLED: False, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300}
-    with temporary_settings(updates=calm), prefect_test_harness(server_startup_timeout=300):
-        yield
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings(updates=calm),
+    ):
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # where the harness keeps its database
+        with utilities.prefect_test_harness(server_startup_timeout=300):
+            yield

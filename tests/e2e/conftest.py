@@ -20,9 +20,9 @@ class Material(NamedTuple):
 
 
 @pytest.fixture(scope="package")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+def trial(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[Trial]:
     """The stack, with the project's own deployments and the toys."""
-    with Trial(tmp_path_factory.mktemp("stack")) as trial:
+    with Trial(tmp_path_factory.mktemp("stack"), database=prefect_database) as trial:
         for entrypoint in ("toy", "only_a", "only_b"):
             trial.register(f"tests/e2e/toy_flow.py:{entrypoint}")
         trial.register("tests/flows/ends_by_itself.py:ends_by_itself")

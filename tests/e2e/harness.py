@@ -1,11 +1,13 @@
 """A real server, worker and deployment, and ways to kill parts of them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,7 @@ from uuid import UUID
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
 from mvideo.deployments import _processes as processes
@@ -32,11 +35,16 @@ class Trial:
         folder: empty or from an earlier trial.
         environment: name or path; default one worker for all queues.
         deploy: register the deployments of prefect.yaml.
+        database: an empty database for the server, which copies it; default: the server makes one.
     """
 
-    def __init__(self, folder: Path, environment: str = ENVIRONMENT, deploy: bool = True):
+    def __init__(self, folder: Path, environment: str = ENVIRONMENT, deploy: bool = True, database: Path | None = None):
         self.stack = Stack(folder, environment, port=0, tied=True)
         self.deploy = deploy
+        if database is not None:
+            home = Path(self.stack.settings["PREFECT_HOME"])
+            home.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(database, home / "prefect.db")
 
     def __enter__(self) -> "Trial":
         self.stack.up(deploy=self.deploy)
@@ -58,6 +66,17 @@ class Trial:
             [str(Path(sys.executable).with_name("prefect")), *words],
             cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
+
+    @contextmanager
+    def in_process(self) -> Iterator[None]:
+        """Flows called meanwhile run in this process and report to the server: no worker, no imports anew."""
+        with temporary_settings(updates={PREFECT_API_URL: self.stack.url}):
+            yield
+
+    def runs_of(self, out: Path) -> list[UUID]:
+        """Runs that were given an output folder, the oldest first."""
+        found = [run for run in self.client.read_flow_runs() if run.parameters.get("out") == str(out)]
+        return [run.id for run in sorted(found, key=lambda run: run.created or run.expected_start_time)]
 
     def register(self, entrypoint: str, queue: str = "cpu", tags: Sequence[str] = (TAG,)) -> None:
         """Deploy one more flow of this checkout under its own name; without tags it is another team's."""
@@ -99,7 +118,7 @@ class Trial:
             seen = state.type.value if state else ""
             return seen in (kinds or FINAL)
 
-        until(there, timeout_s, lambda: f"run {run_id} is {seen}, wanted {kinds or FINAL}; {self.tail()}")
+        until(there, timeout_s, lambda: f"run {run_id} is {seen}, wanted {kinds or FINAL}; {self.tail()}", every_s=0.5)
         return seen
 
     def retry(self, run_id: UUID) -> None:

@@ -60,11 +60,17 @@ class Trial:
 
     def prefect(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """A `prefect ...` command line in the repository, as a user types it after `mvideo server up`."""
+        process = self.begin(*words)
+        said, errors = process.communicate(timeout=900)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
+
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """As `prefect`, but without waiting for its end."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         environment |= {VARIABLE: str(self.stack.folder), "PREFECT_HOME": str(self.stack.folder / "cli")}
-        return subprocess.run(
+        return subprocess.Popen(
             [str(Path(sys.executable).with_name("prefect")), *words],
-            cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False,
+            cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     @contextmanager
@@ -73,9 +79,10 @@ class Trial:
         with temporary_settings(updates={PREFECT_API_URL: self.stack.url}):
             yield
 
-    def runs_of(self, out: Path) -> list[UUID]:
-        """Runs that were given an output folder, the oldest first."""
-        found = [run for run in self.client.read_flow_runs() if run.parameters.get("out") == str(out)]
+    def runs_of(self, folder: Path) -> list[UUID]:
+        """Runs whose workspace or output folder it is, the oldest first."""
+        given = [(run, run.parameters) for run in self.client.read_flow_runs()]
+        found = [run for run, values in given if str(folder) == (values.get("out") or values.get("workspace"))]
         return [run.id for run in sorted(found, key=lambda run: run.created or run.expected_start_time)]
 
     def register(self, entrypoint: str, queue: str = "cpu", tags: Sequence[str] = (TAG,)) -> None:

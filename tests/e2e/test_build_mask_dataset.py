@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
@@ -39,29 +40,24 @@ def check_dataset(path: Path, material: Material) -> None:
         assert workspace.marker(journal.parent.name, journal.stem) is not None, journal
 
 
-def test_the_literal_command_ends_with_a_dataset_and_its_report(
-    trial: Trial, material: Material, tmp_path: Path
-) -> None:
-    values = json.dumps(parameters(tmp_path / "ws", material))
-    done = trial.prefect("deployment", "run", "build-mask-dataset", "--params", values, "--watch")
-    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
-    check_dataset(tmp_path / "ws", material)
-    run = trial.client.read_flow_runs()[0]
-    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-    artifacts = {artifact.key: artifact for artifact in trial.client.read_artifacts(artifact_filter=mine)}
-    assert run.state_name == "Completed"
+def check_shown(trial: Trial, run: UUID, path: Path) -> None:
+    """The artifacts of a run, the newest of each name, and its lines in the logs tab."""
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+    found = sorted(trial.client.read_artifacts(artifact_filter=mine), key=lambda artifact: artifact.created)
+    artifacts = {artifact.key: artifact for artifact in found}
+    assert trial.read(run).state_name == "Completed"
     assert {f"{stage}-progress" for stage in (*PART_STAGES, "shard") if stage != "clean"} <= set(artifacts)
     assert {"funnel", "overlays", "report"} <= set(artifacts)
     assert artifacts["cut-progress"].data == 100.0
     funnel = {line["stage"]: line for line in json.loads(artifacts["funnel"].data)}
     assert (funnel["ingest"]["entered"], funnel["cut"]["kept"]) == (3, 6)
     assert str(artifacts["overlays"].data).count("(data:image/jpeg;base64,") == 6
-    page = (Workspace(str(tmp_path / "ws")).pointer("report") or {})["path"]
+    page = (Workspace(str(path)).pointer("report") or {})["path"]
     assert page in str(artifacts["report"].data)
-    own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+    own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
 
     def logged() -> bool:
-        """The logs tab has our own lines, which reach the server in batches."""
+        """Our own lines reach the server in batches."""
         lines = [f"{line.name}: {line.message}" for line in trial.client.read_logs(own, limit=200)]
         return all(
             any(line.startswith(words) for line in lines)
@@ -74,15 +70,36 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
     until(logged, 60, trial.tail)
 
 
-def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
+def literal_command(path: Path, material: Material) -> list[str]:
+    values = json.dumps(parameters(path, material))
+    return ["deployment", "run", "build-mask-dataset", "--params", values, "--watch"]
+
+
+@pytest.mark.slow
+def test_the_literal_command_ends_with_a_dataset_and_its_report(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:
     path = tmp_path / "ws"
-    run = trial.start("build-mask-dataset/build-mask-dataset", parameters(path, material))
+    done = trial.prefect(*literal_command(path, material))
+    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
+    check_dataset(path, material)
+    (run,) = trial.runs_of(path)
+    check_shown(trial, run, path)
+
+
+def test_the_literal_command_killed_with_9_then_its_worker_stopped_then_retried(
+    trial: Trial, material: Material, tmp_path: Path
+) -> None:
+    """The dataset and what the run shows are those of an undisturbed run."""
+    path = tmp_path / "ws"
+    command = trial.begin(*literal_command(path, material))
     until(lambda: any((path / "done" / "ingest").glob("*.json")), 600, trial.tail, every_s=0.02)
+    (run,) = trial.runs_of(path)
     for pid in trial.engines(run):
         kill(pid)
     assert trial.wait(run, 300) == "CRASHED"
+    said, errors = command.communicate(timeout=120)
+    assert command.returncode != 0, said + errors
     done = trial.prefect("flow-run", "retry", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -99,6 +116,7 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     trial.retry(run)
     assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     check_dataset(path, material)
+    check_shown(trial, run, path)
     names = trial.task_names(run)
     assert any(name.startswith("ingest part") and name.endswith("(reused)") for name in names), names
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.cli.main import app
 from mvideo_core.cli.studio import studio
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.editing.mask_files import load_masks, save_masks
@@ -152,12 +153,12 @@ def test_a_video_is_generated_beside_the_masks(server, tmp_path):
     assert (tmp_path / "videos" / "0000" / "video.mp4").is_file()
 
 
-def test_the_command_writes_a_page_or_serves_it(clip, tmp_path):
+def test_the_command_writes_a_page_or_serves_it(clip, tmp_path, capsys):
     masks, page = tmp_path / "a.masks", tmp_path / "page.html"
     save_masks(masks, clip.sequence, clip.fps, clip.labels)
+    app(["studio", str(masks), "--out", str(page)], standalone_mode=False)
+    assert (capsys.readouterr().out, "X-Studio-Token" in page.read_text()) == (f"studio: {page.as_uri()}\n", False)
     command = [sys.executable, "-m", "mvideo_core.cli.main", "studio", str(masks)]
-    written = subprocess.run([*command, "--out", str(page)], capture_output=True, text=True, check=True)
-    assert (written.stdout, "X-Studio-Token" in page.read_text()) == (f"studio: {page.as_uri()}\n", False)
     with subprocess.Popen([*command, "--videos", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         model, address = process.stdout.readline(), process.stdout.readline()
         url = address.removeprefix("studio: ").partition(" ")[0]

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
-from tests.e2e.harness import Trial
+from mvideo_core.base.options import read_yaml
+from tests.e2e.harness import ENVIRONMENT, Trial
 from tests.e2e.tiny import draw_videos, write_models, write_profile
 
 
@@ -21,8 +23,10 @@ class Material(NamedTuple):
 
 @pytest.fixture(scope="package")
 def trial(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[Trial]:
-    """The stack, with the project's own deployments and the toys."""
-    with Trial(tmp_path_factory.mktemp("stack"), database=prefect_database) as trial:
+    """The stack, with the project's own deployments and the toys; two polls a second would keep the server busy."""
+    environment = tmp_path_factory.mktemp("environment") / "calm.yaml"
+    environment.write_text(yaml.safe_dump({**read_yaml(Path(ENVIRONMENT)), "poll_s": 1}))
+    with Trial(tmp_path_factory.mktemp("stack"), str(environment), database=prefect_database) as trial:
         for entrypoint in ("toy", "only_a", "only_b"):
             trial.register(f"tests/e2e/toy_flow.py:{entrypoint}")
         trial.register("tests/flows/ends_by_itself.py:ends_by_itself")

@@ -101,8 +101,8 @@ def check_same(one: TrainOptions, other: TrainOptions, rel: float) -> None:
 
 
 # Six steps draw all three histories; see test_these_steps_draw_every_history.
-CASES = [("tiny-sincos", "none")]
-MORE = [
+CASES = [
+    ("tiny-sincos", "none"),
     ("tiny-rope", "none"),
     ("tiny-rope", "full"),
     ("tiny-rope", "block_skip:2"),
@@ -111,7 +111,8 @@ MORE = [
 ]
 
 
-@pytest.mark.parametrize(("size", "checkpointing"), [*CASES, *(pytest.param(*m, marks=pytest.mark.slow) for m in MORE)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "checkpointing"), CASES)
 def test_six_graphs_are_compiled_before_step_1_and_none_after(
     size: str,
     checkpointing: str,
@@ -140,7 +141,7 @@ def test_these_steps_draw_every_history() -> None:
     assert drawn == {"none", "appearance", "both"} == set(histories(DrawOptions()))
 
 
-def test_a_graph_that_was_not_planned_is_warned_of_and_kept(
+def test_planned_graphs_are_all_that_training_needs_and_any_other_is_warned_of_and_kept(
     tiny: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from tests.mvideo_core.training.test_training import ALONE
@@ -151,6 +152,8 @@ def test_a_graph_that_was_not_planned_is_warned_of_and_kept(
     for callback in trainer.callbacks:
         callback.on_start(trainer)
     assert len(watched.one.made) == 2
+    trainer.fit()
+    assert (len(watched.one.made), watched.one.late) == (2, [])
     with torch.no_grad():
         x = torch.zeros(3, 3, 16, 4, 8)
         trainer.objective.transformer(x, torch.zeros(3, 16, 32), torch.zeros(3, dtype=torch.long))

@@ -75,7 +75,7 @@ class Trial:
 
     @contextmanager
     def in_process(self) -> Iterator[None]:
-        """Flows called meanwhile run in this process and report to the server: no worker, no imports anew."""
+        """Flows called meanwhile run in this process and report to the server: no worker, no second import."""
         with temporary_settings(updates={PREFECT_API_URL: self.stack.url}):
             yield
 

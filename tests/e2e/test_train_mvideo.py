@@ -59,7 +59,7 @@ def adapter_digest(run: Path) -> str:
     return digest.hexdigest()
 
 
-def test_a_killed_training_goes_on_in_the_next_run_and_ends_as_an_undisturbed_one(
+def test_a_killed_training_resumes_in_the_next_run_and_ends_as_an_undisturbed_one(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:
     """The flow runs here, its training in a child process, which is killed once."""

@@ -28,7 +28,7 @@ def main() -> int:
     command = [sys.executable, "-m", "pytest", "-m", DEFAULT_MARKS, f"--junitxml={report}", "--durations=10"]
     command += ["-n", str(min(PROCESSES, len(os.sched_getaffinity(0)))), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # the end-to-end tests are few and long: start them early
-    # Without bytecode on disk, each of the many child processes compiles the project anew.
+    # Without bytecode on disk, each of the many child processes compiles the project again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     code = subprocess.run([*command, *sys.argv[1:]], env=environment, check=False).returncode
     seconds = round(time.monotonic() - started, 1)

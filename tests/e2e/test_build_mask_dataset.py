@@ -136,7 +136,7 @@ def test_a_second_run_reuses_everything_and_one_changed_option_only_its_stages(
     path = tmp_path / "ws"
     run_pipeline(
         Workspace(str(path)), SourceOptions(folder=str(material.videos)), load_profile(str(material.profile))
-    )  # what the CLI does; the deployment goes on from it
+    )  # what the CLI does; the deployment continues from it
     values = parameters(path, material) | {"overrides": {"caption": {"max_tokens": 100}}}
     run = trial.start("build-mask-dataset/build-mask-dataset", values)
     assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()

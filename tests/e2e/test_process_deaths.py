@@ -153,7 +153,7 @@ def test_a_killed_orchestrator_finds_the_stage_run_that_outlived_it(trial: Trial
         kill(pid)
     assert trial.wait(toy.run, 240) == "CRASHED"
     assert trial.engines(stage_run), "the stage run must outlive the flow that asked for it"
-    toy.under_way()  # and goes on alone
+    toy.under_way()  # and runs alone
     trial.retry(toy.run)
     assert trial.wait(toy.run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     assert stage_runs(trial, toy, "toy-a parts 0-3") == [stage_run], "found again, not asked for twice"

@@ -39,14 +39,14 @@ def deployments_page() -> str:
 
 def _section(name: str, entry: dict[str, Any]) -> str:
     flow = flow_of(entry)
-    told = argument_texts(flow.fn.__doc__ or "")
+    described = argument_texts(flow.fn.__doc__ or "")
     rows = [
         (
             code(one.name),
             cell(type_text(one.annotation)),
             "required" if one.default is one.empty else _value(one.default),
             _value(entry["parameters"][one.name]) if one.name in entry["parameters"] else "",
-            cell(told.get(one.name, "")),
+            cell(described.get(one.name, "")),
         )
         for one in inspect.signature(flow.fn, eval_str=True).parameters.values()
     ]

@@ -15,12 +15,12 @@ from mvideo_core.cogvideox.transformer import NEW_PARAMETERS, MVideoTransformer3
 @pytest.fixture
 def warnings() -> Iterator[list[str]]:
     """What diffusers' loader says."""
-    told: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
-    yield told
+    yield messages
     logger.removeHandler(handler)
 
 

@@ -34,8 +34,8 @@ def test_every_recipe_gives_masks_on_the_grid(name):
 
 
 def test_the_papers_figures_are_there():
-    told = " ".join(load_recipe(name).paper for name in recipe_names())
-    assert all(f"figure {number}" in told for number in range(4, 10))
+    text = " ".join(load_recipe(name).paper for name in recipe_names())
+    assert all(f"figure {number}" in text for number in range(4, 10))
 
 
 def test_zoom_recipe_by_hand():
@@ -147,9 +147,9 @@ def test_the_command_line(tmp_path):
     call("preview", source, str(tmp_path / "a.mp4"))
     assert count_frames(tmp_path / "a.mp4") == 9
     call("recipe", "slope", "-i", source, "--out", str(tmp_path / "r"), "--size", "48x64", "--clip-frames", "9")
-    told = json.loads((tmp_path / "r" / "recipe.json").read_text())
-    assert told["variants"]["uphill"]["masks"] == "uphill.masks"
-    assert len(told["inputs"]["main"]["sha256"]) == 64
+    written = json.loads((tmp_path / "r" / "recipe.json").read_text())
+    assert written["variants"]["uphill"]["masks"] == "uphill.masks"
+    assert len(written["inputs"]["main"]["sha256"]) == 64
     assert load_masks(tmp_path / "r" / "uphill.masks").sequence.n_frames == 9
     assert (tmp_path / "r" / "overview.png").is_file()
 

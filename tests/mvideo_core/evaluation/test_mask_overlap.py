@@ -86,7 +86,7 @@ def test_boxes_hold_their_last_pixel_and_leave_absent_objects_out():
 
 
 def test_j_and_f_are_those_of_davis2017_evaluation():
-    """Golden numbers of the original code on the same masks; `davis_masks.py` makes them anew."""
+    """Golden numbers of the original code on the same masks; `davis_masks.py` makes them again."""
     golden = json.loads((Path(__file__).parent / "davis_golden.json").read_text(encoding="utf-8"))
     true, seen = drawn_masks()
     for n in range(2):

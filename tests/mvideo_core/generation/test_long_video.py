@@ -1,4 +1,4 @@
-"""Clips follow each other as the paper says, and a stopped video goes on as if nothing had been."""
+"""Clips follow each other as the paper says, and a stopped video resumes as if it had never been stopped."""
 
 import re
 from pathlib import Path

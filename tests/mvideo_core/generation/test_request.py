@@ -58,10 +58,10 @@ def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_
     straight = generate(_request(masks, adapter), str(tmp_path / "b"))
     assert (tmp_path / "a" / "video.mp4").read_bytes() == (tmp_path / "b" / "video.mp4").read_bytes()
     assert (resumed.frames, resumed.clips, count_frames(straight.video)) == (25, 3, 25)
-    told = json.loads((tmp_path / "b" / "provenance.json").read_text())
-    assert told["decides"]["prompt"] == "a ball"
-    assert (told["masks_from"]["kind"], told["masks_from"]["path"]) == ("masks", str(masks))
-    assert [clip["frames"] for clip in told["clips"]] == [9, 8, 8]
+    record = json.loads((tmp_path / "b" / "provenance.json").read_text())
+    assert record["decides"]["prompt"] == "a ball"
+    assert (record["masks_from"]["kind"], record["masks_from"]["path"]) == ("masks", str(masks))
+    assert [clip["frames"] for clip in record["clips"]] == [9, 8, 8]
     assert (tmp_path / "b" / "conditions" / "masks.masks").exists()
     with pytest.raises(ConfigError, match="different request"):
         generate(_request(masks, adapter, prompt="a cube"), str(tmp_path / "b"))

@@ -7,6 +7,7 @@ writers could both win. A lock around each request makes it as strict as S3.
 import importlib.util
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,20 +61,20 @@ def s3_server(
     Yields:
         The variables of `settings`.
     """
-    from tests.e2e.harness import until
-
     port = port or free_port(0)
     known = settings(host, port)
     argv = [*prefix, sys.executable, "-m", "tests.s3_server", host, str(port), bucket]
-    server = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=REPOSITORY)
-    try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        until(lambda: line == b"ready\n", 1, lambda: f"the S3 server ended with {server.poll()}")
-        yield known
-    finally:
-        server.kill()
-        server.wait()
+    with tempfile.TemporaryFile("w+") as errors:
+        server = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, cwd=REPOSITORY)
+        try:
+            assert server.stdout is not None
+            if server.stdout.readline() != b"ready\n":
+                errors.seek(0)
+                raise AssertionError(f"the S3 server ended with {server.wait()}: {errors.read()[-2000:]}")
+            yield known
+        finally:
+            server.kill()
+            server.wait()
 
 
 def main(host: str, port: str, bucket: str) -> None:

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -129,6 +129,7 @@ def measure(
             folder = Path(scratch) / "world"
             make_world(folder, videos, seed=0, split="val")
         workspace, options = Workspace(str(Path(scratch) / "ws")), load_profile(profile, values or {})
+        _bury_children()
         plan_sources(workspace, SourceOptions(folder=str(folder)), options.plan)
         stages = {}
         for name in stages_to_run(workspace, options):
@@ -175,6 +176,13 @@ def last_stages() -> dict[str, Any]:
     """Stages of the last dated result; empty if it has none."""
     past = regression.last_results().get("stage_profile")
     return dict(past.measured["stages"]) if past else {}
+
+
+def _bury_children() -> None:
+    """Collect children that ended already; otherwise their CPU seconds count in the stage that happens to do it."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _cpu_s() -> tuple[float, float]:

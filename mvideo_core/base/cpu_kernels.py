@@ -7,7 +7,9 @@ masklets of the mini models differed by a few pixels, and so did the dataset's d
 
 import functools
 import os
-from collections.abc import Mapping, MutableMapping
+import threading
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 CHOICE = "MVIDEO_CPU_KERNELS"
@@ -45,3 +47,41 @@ def half_precision_advice(dtype: str, environment: Mapping[str, str] = os.enviro
     if dtype == "fp32" or environment.get("ONEDNN_MAX_CPU_ISA") != PINS["ONEDNN_MAX_CPU_ISA"]:
         return ""
     return f"{dtype} on this CPU: convolutions crawl with the AVX2 kernels; set {CHOICE}=native, or use fp32"
+
+
+class _OneBlasThread:
+    """The limit of `one_blas_thread`: set by the first of its users, lifted by the last one."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._limit = threading.Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._limit.enter_context(ThreadpoolController().select(internal_api="openblas").limit(limits=1))
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limit.close()
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit the matrix products of NumPy and SciPy to one thread, in the whole process.
+
+    On small matrices next to busy decoders, OpenBLAS's threads spend their time waiting for each other: the search for
+    gradual transitions took four times the CPU time. PyTorch has its own threads and keeps them.
+    """
+    _ONE_BLAS_THREAD.enter()
+    try:
+        yield
+    finally:
+        _ONE_BLAS_THREAD.leave()

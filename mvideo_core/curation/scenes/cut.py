@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mvideo_core.base.cpu_kernels import one_blas_thread
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Record, VideoRow
 from mvideo_core.curation.filters.bars import Bars
@@ -98,6 +99,7 @@ def cut_video(
             video = without_bars(video, bars)
         geometry = _geometry(video, options, bars)
         with (
+            one_blas_thread(),
             ClipWriter(
                 _choose_encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
             ) as writer,

@@ -5,8 +5,15 @@ import subprocess
 import sys
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from mvideo_core.base.cpu_kernels import CHOICE, cpu_flags, half_precision_advice, pin_cpu_kernels
+from mvideo_core.base.cpu_kernels import (
+    CHOICE,
+    cpu_flags,
+    half_precision_advice,
+    one_blas_thread,
+    pin_cpu_kernels,
+)
 
 PINNED = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
 needs_avx2 = pytest.mark.skipif("avx2" not in cpu_flags(), reason="this processor has no AVX2")
@@ -49,3 +56,21 @@ def _run(code: str, more: dict[str, str]) -> str:
     return subprocess.run(
         [sys.executable, "-c", code], env=clean | more, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def test_matrix_products_have_one_thread_until_the_last_user_leaves() -> None:
+    import numpy as np
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["internal_api"] == "openblas"}
+
+    before, first, second = threads(), one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    assert threads() == {1}
+    first.__exit__(None, None, None)
+    assert threads() == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before

@@ -1,7 +1,7 @@
 """Runs that Prefect considers alive although they are not: found by looking for their processes, then corrected.
 
 A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running forever; nothing can retry
-them, and they hold slots of limited queues. Facts and upstream issues: docs/operations.md.
+them, and they hold slots of limited queues. Facts and upstream issues: docs/results/prefect.md.
 
 Only runs of our deployments are checked, by their tag, and the runs that their flows started: a server may hold runs of
 other teams, whose processes are not our business.

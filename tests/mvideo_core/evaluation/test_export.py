@@ -145,7 +145,7 @@ def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: P
     assert table.others == {"mini_mask_miou": "S_m (mini)"}
     text = table_markdown(table)
     assert "| S_m (mini) | mvideo-mini |  | complexmotion | - | 60.00 | 2 | 2 | 0 | 0 |  |" in text
-    for choice in ("prompts", "protocol", "videos_per_prompt", "prompt_augmentation", "segmenter", "empty_frames"):
+    for choice in ("prompts", "protocol", "videos per prompt", "prompt augmentation", "segmenter", "empty frames"):
         assert f"here: {choice}: " in text
     assert "2 videos of 2 prompts, 1 per prompt" in text
     assert [path.name for path in write_table(table, tmp_path)] == [

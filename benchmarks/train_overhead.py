@@ -12,7 +12,6 @@ No GPU is needed, and none is measured: `gpu_s` is the time in which an H200 wou
   step that this takes over links of different speed (a ring). `gloo_s`: two processes of this machine.
 - loader: samples per second that one rank's reader threads deliver, from disk and from an S3 server (moto, where it is
   installed), over those that the rank's GPU would train on. "s3 by boto3": plain requests for as many bytes.
-  `own_cpu_s`: CPU seconds of the reading process per sample, without the server, which runs on the same cores here.
 - wait: seconds that the training of a mini model waits for data, over seconds of its steps.
 """
 
@@ -158,15 +157,13 @@ def measure_loader() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder, _s3() as upload:
         for size in PUBLIC:
             latents = draw_latents(Path(folder) / size, size, clips=12)
-            rates, own_cpu_s = {}, {}
-            rates["disk"], own_cpu_s["disk"] = _read_rate(size, str(latents))
+            rates = {"disk": _read_rate(size, str(latents))}
             if upload is not None:
-                rates["s3"], own_cpu_s["s3"] = _read_rate(size, url := upload(latents))
+                rates["s3"] = _read_rate(size, url := upload(latents))
                 rates["s3 by boto3"] = _plain_rate(url, next(latents.glob("*.tar")), n_samples=12)
             per_gpu = 1 / gpu_seconds(size)
             found[size] = {
                 "samples_per_s": {place: round(rate, 1) for place, rate in rates.items()},
-                "own_cpu_s": {place: round(seconds, 3) for place, seconds in own_cpu_s.items()},
                 "trained_per_s": round(per_gpu, 2),
                 "over_trained": {place: round(rate / per_gpu, 1) for place, rate in rates.items()},
             }
@@ -175,8 +172,7 @@ def measure_loader() -> dict[str, Any]:
     return {"sizes": found, **worst, "goals": dict.fromkeys(worst, ">= 2")}
 
 
-def _read_rate(size: str, latents: str) -> tuple[float, float]:
-    """(Samples per second, CPU seconds of this process per sample)."""
+def _read_rate(size: str, latents: str) -> float:
     from mvideo_core.cogvideox.base import random_base
     from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.main import batch_maker, open_latents
@@ -188,14 +184,14 @@ def _read_rate(size: str, latents: str) -> tuple[float, float]:
     order = order_samples(options.data, split.train, dataset.ids, 1, options.seed)
     make = batch_maker(options, dataset, Schedule.of(random_base(size, parts=()).scheduler), options.seed, world)
     feed: Feed[Any, Any] = Feed(dataset, order, rank_slots(1, 1, 0, 1), make, options.data)
-    started_s = started_cpu_s = 0.0
+    started_s = 0.0
     for step in range(READ_STEPS + 3):
         if step == 3:  # what the threads have read ahead by now is read again at the end
-            started_s, started_cpu_s = time.perf_counter(), time.process_time()
+            started_s = time.perf_counter()
         list(feed.step(step))
-    seconds, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
+    seconds = time.perf_counter() - started_s
     feed.close()
-    return READ_STEPS / seconds, cpu_s / READ_STEPS
+    return READ_STEPS / seconds
 
 
 def _plain_rate(url: str, tar: Path, n_samples: int) -> float:

@@ -38,8 +38,7 @@ def set_up(client: SyncPrefectClient, environment: Environment, *, keep_automati
         keep_automation: leave an automation that is already there as it is, with the `silent_s` of its server's host.
     """
     _pool(client, environment)
-    if not (keep_automation and client.read_automations_by_name(AUTOMATION)):
-        _automation(client, environment)
+    _automation(client, environment, keep=keep_automation)
 
 
 def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:
@@ -95,7 +94,7 @@ def _pool(client: SyncPrefectClient, environment: Environment) -> None:
             client.create_work_queue(queue, work_pool_name=environment.pool)
 
 
-def _automation(client: SyncPrefectClient, environment: Environment) -> None:
+def _automation(client: SyncPrefectClient, environment: Environment, keep: bool) -> None:
     """Mark our runs Crashed if their heartbeat stopped: the host is gone, so nothing else can report it."""
     wanted = AutomationCore(
         name=AUTOMATION,
@@ -122,5 +121,5 @@ def _automation(client: SyncPrefectClient, environment: Environment) -> None:
     found = client.read_automations_by_name(AUTOMATION)
     if not found:
         client.create_automation(wanted)
-    elif found[0].trigger != wanted.trigger:
+    elif not keep and found[0].trigger != wanted.trigger:
         client.update_automation(found[0].id, wanted)

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.reference import REPOSITORY
+from tests.reference import FOLDER, REPOSITORY
+from tests.reference.docstrings import PAGES as MADE_OF_DOCSTRINGS
 
 _DOCS = REPOSITORY / "docs"
 PAGES = sorted(
-    [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *_DOCS.glob("*.md"), *(_DOCS / "results").glob("*.md")]
+    [
+        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")),
+        *_DOCS.glob("*.md"),
+        *(_DOCS / "results").glob("*.md"),
+        *(FOLDER / name for name in MADE_OF_DOCSTRINGS),
+    ]
 )
 _SHELL = {"", "sh", "bash", "console"}
 _END = re.compile(r"[;&|<>()]+")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from mvideo_core.base.listing import read_lines
+from tests.reference.docstrings import PAGES as MADE_OF_DOCSTRINGS
 
 ROOT = Path(__file__).parents[2]
 PROMISING = re.compile(
@@ -33,7 +34,9 @@ TABLE = [Row(*line.split("\t")) for line in read_lines(Path(__file__).with_name(
 def pages() -> dict[str, str]:
     """Text by name of the page below docs/, white space as single blanks."""
     docs = ROOT / "docs"
-    names = {str(file.relative_to(docs)): file for file in [*docs.glob("*.md"), *(docs / "results").glob("*.md")]}
+    made = [docs / "reference" / name for name in MADE_OF_DOCSTRINGS]
+    files = [*docs.glob("*.md"), *(docs / "results").glob("*.md"), *made]
+    names = {str(file.relative_to(docs)): file for file in files}
     names["README.md"] = ROOT / "README.md"
     return {name: " ".join(file.read_text(encoding="utf-8").split()) for name, file in sorted(names.items())}
 

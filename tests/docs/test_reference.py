@@ -9,6 +9,7 @@ import pytest
 from tests.docs.help_pages import HelpPage, every_page
 from tests.docs.shell_lines import PAGES
 from tests.reference import FOLDER, REPOSITORY, pages
+from tests.reference.docstrings import PAGES as PAGES_OF_DOCSTRINGS
 from tests.reference.options import every_record, nested
 from tests.reference.variables import LIBRARIES, READ, TESTS, reads, reads_of
 
@@ -49,7 +50,9 @@ def section_rows() -> dict[tuple[str, ...], list[list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["commands.md", "options.md", "deployments.md", "environment.md"])
+@pytest.mark.parametrize(
+    "name", ["commands.md", "options.md", "deployments.md", "environment.md", *PAGES_OF_DOCSTRINGS]
+)
 def test_the_page_is_what_the_code_says(name: str) -> None:
     stored = (FOLDER / name).read_text(encoding="utf-8")
     assert stored == made()[name], f"docs/reference/{name} is out of date; run `python -m tests.reference`"

@@ -28,6 +28,7 @@ def pages() -> dict[str, str]:
     """File name -> text of every page, made from the code as it is now."""
     from tests.reference.commands import commands_page
     from tests.reference.deployments import deployments_page
+    from tests.reference.docstrings import docstring_pages
     from tests.reference.options import options_page
     from tests.reference.variables import variables_page
 
@@ -36,4 +37,5 @@ def pages() -> dict[str, str]:
         "options.md": options_page(),
         "deployments.md": deployments_page(),
         "environment.md": variables_page(),
+        **docstring_pages(),
     }

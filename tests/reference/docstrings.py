@@ -1,0 +1,99 @@
+"""Pages of docs/reference made from docstrings: what a metric, a format or a model class is, as its own file says it.
+
+A page lists entries. An entry is a module, an object ("module:name"), or a registry, which gives a section per member
+with the docstring of the member's module. Docstrings are Markdown; `docs/data.md#resume` becomes a link, and what
+follows `Args:`, `Returns:` and the like is left out.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from typing import Any, NamedTuple
+
+from mvideo_core.base.registry import Registry
+from tests.reference import HEADER
+
+OPTIONS_OF = {
+    "scene detector": "scene-detector", "clip filter": "clip-filter", "detector": "detector", "segmenter": "segmenter",
+    "captioner": "captioner", "metric": "metric", "edit operation": "edit",
+}  # fmt: skip
+"""Kind of a registry -> beginning of the anchors of its members in options.md."""
+
+CODE_ONLY = re.compile(r"^(?:Args|Returns|Raises|Yields|Attributes|Legend)\b.*:", re.MULTILINE)
+PAGE = re.compile(r"\bdocs/(\w+)\.md(#[\w-]+)?")
+
+
+class Entry(NamedTuple):
+    """A section: heading, source of the text ("module", "module:name" or a registry), and a Markdown line after it."""
+
+    heading: str
+    source: str
+    note: str = ""
+
+
+class Page(NamedTuple):
+    """A page: its title, an introduction in Markdown, and its sections."""
+
+    title: str
+    introduction: str
+    entries: tuple[Entry, ...]
+
+
+PAGES: dict[str, Page] = {
+    "metrics.md": Page(
+        "Metrics",
+        "Every metric of a [suite](../evaluation.md#suites), by name.",
+        (Entry("", "mvideo_core.evaluation.base:METRICS"),),
+    ),
+}
+
+
+def docstring_pages() -> dict[str, str]:
+    """File name -> text of every page."""
+    return {name: _page(page) for name, page in PAGES.items()}
+
+
+def prose(thing: Any) -> str:
+    """The docstring of a module, class, function or instance, up to the part for readers of the code."""
+    text = inspect.cleandoc(thing.__doc__ or "")
+    return PAGE.sub(r"[\1](../\1.md\2)", re.split(CODE_ONLY, text, maxsplit=1)[0]).strip()
+
+
+def _page(page: Page) -> str:
+    sections = [_section(entry) for entry in page.entries]
+    return f"{HEADER}\n# {page.title}\n\n{page.introduction}\n" + "".join(sections)
+
+
+def _section(entry: Entry) -> str:
+    module, _, name = entry.source.partition(":")
+    thing = importlib.import_module(module)
+    if name:
+        thing = getattr(thing, name)
+    heading = f"\n## {entry.heading}\n" if entry.heading else ""
+    note = f"\n{entry.note}\n" if entry.note else ""
+    if not isinstance(thing, Registry):
+        return f"{heading}\n{prose(thing)}\n{note}"
+    level = "###" if entry.heading else "##"
+    return heading + note + "".join(f"\n{level} {_members(thing, names)}\n" for names in _by_module(thing))
+
+
+def _by_module(registry: "Registry[Any]") -> list[list[str]]:
+    """Names of the members of each module."""
+    found: dict[str, list[str]] = {}
+    for name in registry.names():
+        found.setdefault(_home(registry.get(name)), []).append(name)
+    return list(found.values())
+
+
+def _home(member: Any) -> str:
+    return str(getattr(member, "__module__", type(member).__module__))
+
+
+def _members(registry: "Registry[Any]", names: list[str]) -> str:
+    """Heading and docstring of a module with its members, and links to their options."""
+    text = prose(sys.modules[_home(registry.get(names[0]))])
+    kind = OPTIONS_OF.get(registry.kind)
+    links = [f"[`{name}`](options.md#{kind}-{name})" for name in names] if kind else []
+    after = f"\n\nOptions: {', '.join(links)}." if links else ""
+    return f"{', '.join(f'`{name}`' for name in names)}\n\n{text}{after}"

@@ -1,4 +1,5 @@
-"""Which layers of an adapter other programs find, and how strongly they add them: the table in docs/model.md.
+"""Which layers of an adapter other programs find, and how strongly they add them: the table in
+docs/results/accuracy.md.
 
 `python -m benchmarks.adapter_keys` writes an adapter for the mini transformer (24 layers, rank 16, alpha 8, random
 values), exports it for each program, and searches each file as that program does. Exit code 1: an exported file is not

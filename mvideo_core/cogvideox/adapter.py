@@ -1,8 +1,16 @@
 """LoRA on the transformer, what is trained, and the files that a training run writes.
 
-A folder holds `pytorch_lora_weights.safetensors` (diffusers' format, alpha in its metadata: without it readers assume
-alpha = rank), `mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers
-rejects a LoRA file with other keys in it, so the conditioning has a separate file.
+A folder holds
+
+* `pytorch_lora_weights.safetensors`: the LoRA in diffusers' format, with alpha in its metadata (without it, readers
+  assume alpha = rank);
+* `mvideo_conditioning.safetensors`: mask convolution and segment offsets, in a file of their own because diffusers
+  rejects a LoRA file with other keys in it;
+* `mvideo_config.json`: clip sizes, conditioning options, LoRA settings, and digests of the base and of the other files.
+
+An adapter with another architecture or other conditioning options is refused; the message names the field that differs.
+An adapter for other base weights of the same shape is refused, too, unless `--allow-other-base` (`allow_other_base`)
+makes it a warning. Fused adapters cannot be saved or exported: they would be applied twice.
 """
 
 import json

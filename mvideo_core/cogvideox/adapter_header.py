@@ -1,8 +1,13 @@
-"""What the headers of an adapter's files say about it, for other programs.
+"""What the headers of an adapter's files say about it, for other programs; `mvideo adapter show PATH` prints them.
 
-Three vocabularies: `modelspec.*` (Stability AI's Model Metadata Standard 1.0.1), `ss_*` (kohya's sd-scripts; only keys
-that apply to this training run), and `mvideo.*` (digests of base and data). `modelspec.date` is left out, so that the
-same adapter gives the same bytes.
+| Keys | Whose | Contents |
+|---|---|---|
+| `modelspec.*` | Stability AI's Model Metadata Standard 1.0.1 | filled from `card.*` of the training options |
+| `ss_*` | kohya's sd-scripts | only keys that apply to this training run |
+| `mvideo.*` | ours | version; SHA-256 of base, VAE, text encoder and training latents |
+| `lora_adapter_metadata` | diffusers | peft's settings |
+
+The same adapter gives the same bytes, so `modelspec.date` is left out.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ Each branch adds its difference from the previous branch, times its scale: v = v
 mask scale of 1 three branches give the same result as two.
 
 Source: Ho & Salimans 2022 (arXiv:2207.12598); two conditions as in Brooks et al. 2023 (arXiv:2211.09800), section
-    3.2.1.
+3.2.1.
 """
 
 import math

@@ -41,18 +41,20 @@ _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).par
 
 
 class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
-    """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialized parameters.
+    """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialized parameters: `mask_proj`, a 2x2
+    convolution from 16 mask channels to the token width, and `segment_embed`, an offset each for appearance and motion.
 
-    Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's are output.
-
-    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches, in `conditions.py`. A
-      convolution over 16 + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half
-      starting at zero, and the base convolution stays untouched for the teacher. `fun_control.py` joins and splits the
-      two.
+    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over
+      16 + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and
+      the base convolution stays untouched for the teacher.
     * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in
       physical time, a learned offset per segment, modulated by their own timestep.
 
-    Without conditions it is CogVideoXTransformer3DModel bit for bit.
+    Tokens for 33 frames at 480x720 with motion at 256x384, of which only the clip's are output:
+
+        text 226 | clip 9x30x45 = 12,150 | appearance 30x45 = 1,350 | motion 9x16x24 = 3,456      17,182 total
+
+    CogVideoX 1.5 and image-to-video bases are refused.
 
     Args:
         mask_channels: channels of the mask latents; None: as many as `in_channels`, since one VAE encodes both.

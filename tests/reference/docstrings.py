@@ -20,8 +20,8 @@ OPTIONS_OF = {
 }  # fmt: skip
 """Kind of a registry -> beginning of the anchors of its members in options.md."""
 
-CODE_ONLY = re.compile(r"^(?:Args|Returns|Raises|Yields|Attributes|Legend)\b.*:", re.MULTILINE)
-PAGE = re.compile(r"\bdocs/(\w+)\.md(#[\w-]+)?")
+CODE_ONLY = re.compile(r"^(?:Args|Returns|Raises|Yields|Attributes|Legend|Shape letters)\b.*:", re.MULTILINE)
+PAGE = re.compile(r"\bdocs/((?:results/)?)(\w+)\.md(#[\w-]+)?")
 
 
 class Entry(NamedTuple):
@@ -46,6 +46,22 @@ PAGES: dict[str, Page] = {
         "Every metric of a [suite](../evaluation.md#suites), by name.",
         (Entry("", "mvideo_core.evaluation.base:METRICS"),),
     ),
+    "model.md": Page(
+        "Model",
+        "How masks and the previous clip enter CogVideoX, and what an adapter is. From the command line: "
+        "[training](../training.md), [generation](../generation.md).",
+        (
+            Entry("In Python", "mvideo_core.cogvideox"),
+            Entry("Architecture", "mvideo_core.cogvideox.transformer:MVideoTransformer3DModel"),
+            Entry("Positions", "mvideo_core.cogvideox.positions"),
+            Entry("Noise on the history", "mvideo_core.cogvideox.history_sigma"),
+            Entry("Guidance", "mvideo_core.cogvideox.guidance"),
+            Entry("Base weights", "mvideo_core.cogvideox.base"),
+            Entry("Adapter files", "mvideo_core.cogvideox.adapter"),
+            Entry("Headers of an adapter", "mvideo_core.cogvideox.adapter_header"),
+            Entry("Adapters for other programs", "mvideo_core.cogvideox.adapter_export"),
+        ),
+    ),
 }
 
 
@@ -57,7 +73,7 @@ def docstring_pages() -> dict[str, str]:
 def prose(thing: Any) -> str:
     """The docstring of a module, class, function or instance, up to the part for readers of the code."""
     text = inspect.cleandoc(thing.__doc__ or "")
-    return PAGE.sub(r"[\1](../\1.md\2)", re.split(CODE_ONLY, text, maxsplit=1)[0]).strip()
+    return PAGE.sub(r"[\2](../\1\2.md\3)", re.split(CODE_ONLY, text, maxsplit=1)[0]).strip()
 
 
 def _page(page: Page) -> str:

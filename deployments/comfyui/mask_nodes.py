@@ -40,7 +40,7 @@ class MVideoLoadMasks(Node):
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
-        """Path; frame rate of files without one; `--as` of docs/masks.md."""
+        """Path; frame rate of files without one; `--as` of docs/reference/masks.md."""
         return {
             "required": {"path": ("STRING", {"default": "horse.masks"})},
             "optional": {"fps": ("FLOAT", _FPS | {"default": 0.0}), "form": ("STRING", {"default": ""})},
@@ -154,7 +154,7 @@ class MVideoEditMasks(Node):
 
     TITLE = "Edit Masks"
     DESCRIPTION = (
-        "One edit per line, as in docs/masks.md, such as zoom: {to: 1.4}. Lines that begin with # are ignored."
+        "One edit per line (docs/reference/masks.md), such as zoom: {to: 1.4}. Lines that begin with # are ignored."
     )
 
     @classmethod

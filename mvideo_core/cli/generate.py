@@ -28,7 +28,7 @@ def generate(
     video: str = typer.Option("", "--video", help="Reference video whose objects' masks guide the new one."),
     object_: list[str] = typer.Option([], "--object", help="Object to follow in the reference video. Repeatable."),
     masks: str = typer.Option("", "--masks", help="Mask file: .masks, .npz, .npy, folder of pictures, mask video."),
-    as_: str = typer.Option("", "--as", help="How to read ambiguous masks (docs/masks.md)."),
+    as_: str = typer.Option("", "--as", help="How to read ambiguous masks (docs/reference/masks.md)."),
     sample: str = typer.Option("", "--sample", help="Sample of a finished dataset, DATASET#KEY."),
     op: list[str] = typer.Option([], "--op", help='Edit of the masks, e.g. --op "zoom: {to: 1.4}". Repeatable.'),
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),

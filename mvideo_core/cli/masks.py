@@ -102,7 +102,7 @@ def draw_(
 
     mvideo masks draw ball.masks --shape "ellipse: {label: ball, path: \\[[0, 0.1, 0.8], [2, 0.5, 0.2], [4, 0.9, 0.8]]}"
 
-    Options of a shape: see docs/masks.md, or docs/reference/options.md.
+    Options of a shape: see docs/reference/masks.md and docs/reference/options.md.
     """
     height, width = _size(size)
     canvas = CanvasOptions.parse({"height_px": height, "width_px": width, "fps": out_fps, "frames": frames}, "draw")

@@ -20,7 +20,7 @@ def studio(
         "", "--out", help="Only write the page to this file: it works offline, without generation.", callback=local_only
     ),
     fps: float = typer.Option(0.0, "--fps", min=0, help="Frame rate of masks that do not store one."),
-    as_: str = typer.Option("", "--as", help="How to read ambiguous masks (docs/masks.md)."),
+    as_: str = typer.Option("", "--as", help="How to read ambiguous masks (docs/reference/masks.md)."),
     base: str = typer.Option("mini", "--base", help="Weights: catalog name, diffusers folder, random:SIZE."),
     dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; default: bf16 on a GPU, fp32 on a CPU."),
     adapter: str = typer.Option("", "--adapter", help="Training output folder or catalog name; default: the base's."),

@@ -1,12 +1,20 @@
 """Mask tools: motion conditions extracted from videos, edited, combined, resampled for the model (paper, 3.2 and 4.3).
 
-    from mvideo_core.editing import MaskClip, apply_edits, load_masks, parse_edits, save_masks
-    clip = load_masks("horse.masks")                            # sequence, fps, labels
-    edited = apply_edits(clip, parse_edits(["zoom: {to: 1.4}", "reverse"]))
-    save_masks("out.npz", edited.sequence, edited.fps, edited.labels)
+```python
+from mvideo_core.editing import apply_edits, load_masks, parse_edits, save_masks
+from mvideo_core.editing.combine import Layer, combine
+from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
+from mvideo_core.editing.resample import resample
+from mvideo_core.cogvideox.video_format import VideoFormat
 
-One edit operation = one file in `operations/`; one recipe = one file in `recipes/`. Masks are stored as (frame, object)
-runs throughout: pixels exist for one mask at a time, so memory grows with the runs only.
+models = Models.load(ExtractOptions())                       # once for many videos
+clip = extract_masks("run.mp4", ["horse"], models=models).clip   # MaskClip: sequence, fps, labels
+clip = apply_edits(clip, parse_edits(["zoom: {to: 1.4}", {"loop": {"to_s": 8, "mode": "bounce"}}]))
+grid = resample(combine([Layer(clip), Layer(load_masks("dancer.npz"), start_s=1.0)]), VideoFormat())
+save_masks("grid.masks", *grid)
+```
+
+Masks are stored as runs of pixels throughout: pixels exist for one mask at a time, so memory grows with the runs only.
 """
 
 from mvideo_core.editing.edits import apply_edits, parse_edits

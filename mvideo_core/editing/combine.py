@@ -1,4 +1,8 @@
-"""Several clips in one picture (paper, figure 9): layers from back to front, aligned in time, objects kept separate."""
+"""Several clips in one picture (paper, figure 9): layers from back to front, aligned in time, objects kept separate.
+
+A layer hides the layers behind it; objects within a layer do not hide each other. Objects are numbered layer by layer,
+from back to front.
+"""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple

@@ -1,11 +1,17 @@
-"""Masks without a reference video: shapes that move along keyframed paths.
+"""Masks without a reference video: shapes that move along keyframed paths, one object per shape.
 
-    shapes:
-      - ellipse: {label: ball, width_frac: 0.1, path: [[0, 0.1, 0.8], ["50%", 0.5, 0.3], ["100%", 0.9, 0.8]]}
-      - polygon: {points: [[0.5, 0], [1, 1], [0, 1]], angle_deg: [[0, 0], [2, 90]], show_until: 2}
+```yaml
+shapes:
+  - ellipse: {label: ball, width_frac: 0.1, path: [[0, 0.1, 0.8], ["50%", 0.5, 0.3], ["100%", 0.9, 0.8]]}
+  - polygon: {points: [[0.5, 0], [1, 1], [0, 1]], angle_deg: [[0, 0], [2, 90]], show_until: 2}
+```
 
-A pixel is set if at least half of it is covered; shapes may overlap and leave the frame. Coordinates are fractions of
-the frame's width and height; times are seconds or percentages ("50%"), as in the edits.
+The kinds are `ellipse`, `box`, `polygon`, `svg` and `text`. Coordinates are fractions of the frame's width and height;
+times are seconds or percentages ("50%"), as in the edits. A pixel is set if at least half of it is covered; shapes may
+overlap and leave the frame.
+
+Of an SVG file, only the data of a path is read. Groups, transforms and strokes are not: flatten them in a drawing
+program ("object to path"). A text is one line of A to Z, a to z, digits and punctuation.
 """
 
 from collections.abc import Iterable, Sequence

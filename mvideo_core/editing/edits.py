@@ -1,7 +1,15 @@
-"""A list of edits applied to a clip: maps and frame numbers are composed first, so every mask is drawn once.
+"""A list of edits applied to a clip, in order.
 
-So a zoom to half throughout (`{start: 0.5, to: 0.5}`) and then to double (`{start: 2, to: 2}`) restores the clip, and
-ten edits blur no more than one. Parts that an intermediate step pushes out of the frame are not lost.
+Distances are fractions of the frame (for outlines, pixels of the mask); times are seconds or percentages ("50%"). Edits
+of time show the nearest source frame; the frame rate stays. An edit with `objects` changes only those, by number.
+
+Edits of camera, objects and time that follow one another are composed, and each mask is drawn once: ten of them blur no
+more than one, and parts that an intermediate step pushes out of the frame are not lost. So `zoom: {start: 0.5, to:
+0.5}` and then `zoom: {start: 2, to: 2}` restore the original clip. `to` alone ramps from 1, so `zoom: {to: 0.5}` and
+`zoom: {to: 2}` do not undo each other.
+
+If the reference camera followed an object, its masks show no travel for `slope`: set `hidden_speed_frac_per_s` and
+`facing`.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Reference video + object names -> masks (paper, 3.2): GroundingDINO where an object first appears, SAM2 from there.
+"""Masks of named objects in a reference video: GroundingDINO finds each where it first appears, SAM2 tracks it.
 
-The paper detects on the initial frame. Here the search continues in steps until every name is found; objects found
-after frame 0 are also tracked backwards to the start. The video is decoded once and memory does not grow with its
+The paper (3.2) detects on the initial frame. Here the search continues in steps until every name is found; objects
+found after frame 0 are also tracked backwards to the start. The video is decoded once and memory does not grow with its
 length: only the frames of the search are kept, on disk.
 """
 

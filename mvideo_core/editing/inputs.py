@@ -2,7 +2,7 @@
 
 | Text | Masks |
 |---|---|
-| `horse.masks`, `.npz`, `.npy`, mask video, folder of pictures | that file, see `mask_files` |
+| `horse.masks`, `.npz`, `.npy`, mask video, folder of images | that file or folder |
 | `DATASET#KEY` | a sample of a finished dataset, with its caption |
 | `run.mp4#horse` or `run.mp4#horse,person` | extracted from a reference video: object names after the `#` |
 """

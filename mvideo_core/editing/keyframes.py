@@ -1,6 +1,7 @@
-"""Values over time: a number, or keyframes `[[time, value], ...]` with interpolation between them.
+"""Values over time: a number, or keyframes `[[time, value], ...]`, such as `x_frac: [[0, 0], [2, 0.3]]`.
 
-A time is in seconds, or a percentage of the clip as text: "0%" is the first frame, "100%" the last one.
+A time is in seconds, or a percentage of the clip as text: "0%" is the first frame, "100%" the last one. `ease` sets how
+the value changes between keyframes; before the first and after the last it is constant.
 """
 
 import re

@@ -1,15 +1,30 @@
-"""Mask sequences in and out of files; the format is detected by content, not by name.
+"""Mask files: the content decides how they are read, the extension of the name how they are written.
 
-| Form | Frame rate and names |
-|---|---|
-| `.masks` (mvideo_core.masks) | `<file>.json` next to it, or the `.json` of an extracted dataset sample |
-| `.npz` with `masks`, or one array of any name; `.npy` | arrays `fps`, `labels` inside; `<file>.json` |
-| folder of pictures in the order of their numbers; one picture | `masks.json` inside; `<file>.json` |
-| video: gray, black and white, or with alpha | the container's rate; names in `<file>.json` |
-| `DATASET#KEY`: a sample of a finished dataset | the sample's own |
+| Form | Written as | Frame rate and object names |
+|---|---|---|
+| `.masks`, this project's codec | the same | `<file>.json` next to it, or the `.json` of an extracted dataset sample |
+| `.npz`: an array `masks`, or a single array of any name | (T, N, H, W) bool | arrays `fps`, `labels` |
+| `.npy` | not written | `<file>.json` |
+| video: gray, black and white, or with alpha | lossless gray `.mp4` | the container; names in `<file>.json` |
+| folder of images, one per frame | PNG, if the name has no extension | `masks.json` inside |
+| one image: PNG, JPEG, BMP, TIFF, WebP, EXR | not written | `<file>.json` |
+| `DATASET#KEY`, a sample of a finished dataset | not written | the sample's own |
 
-Values are object numbers (n = object n - 1), or black and white; if they are ambiguous, the error lists the words of
-`--as` (`mask_form`) that resolve it.
+The JSON files look like `{"fps": 8, "labels": ["horse", "dog"]}`. A file without a frame rate needs `--fps`. Videos and
+images cannot hold overlapping objects: the later object covers the earlier one, with a warning. Files get their final
+name only when complete; the same masks give the same bytes.
+
+How values are read:
+
+- **Black and white** masks are thresholded at 50% gray.
+- **Object numbers**: in small integers and palette indices (DAVIS), value n is object n - 1; 255 in a palette means no
+  object.
+- **Colors**: each flat color on black is one object, in the order of their hex codes.
+- **Folders**: the number in the file name is the frame number. Missing numbers are an error.
+- **Arrays**: (T, H, W), (T, N, H, W) or (T, H, W, 1); bool, integers or fractions. Logits (negative values) are
+  refused: store `logits > 0`.
+
+Ambiguous input is refused; the message names the words of `--as` that resolve it.
 """
 
 import json

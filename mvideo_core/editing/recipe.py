@@ -1,6 +1,8 @@
 """Recipes: the paper's case studies (figures 4 to 9) as YAML: which masks go in, how they are edited, which prompts.
 
-Each file in `recipes/` is a recipe, named after the file. To add one, add a file.
+Each variant of a recipe gives `.masks` on the model's grid and an overlay `.mp4`; `overview.png` shows all of them.
+Quote prompts that contain a comma: in brackets, YAML splits at it. The project's recipes are the files in
+`mvideo_core/editing/recipes`.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""A clip resampled for the model: size, frame rate, and n * stride + 1 frames (paper, 3.3)."""
+"""A clip resampled for the model: size, frame rate, and n * (clip frames - 1) + 1 frames for n clips (paper, 3.3).
+
+Each frame shows the source frame nearest in time; a pixel is set if at least half of its area is covered.
+"""
 
 import logging
 import math

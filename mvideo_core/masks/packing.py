@@ -15,12 +15,13 @@
     escapes  i32  differences outside -127..127, which the streams above hold as -128, in their order; stored as four
                   planes: all lowest bytes first
 
-The first run of a mask is compared with zeros. Runs are maximal, in reading order, and never cross a row.
+The first run of a mask is compared with zeros. Runs are maximal, in reading order, and end with their row.
 
-Why: an outline hardly moves from one row to the next, so most differences are 0 or 1 and cost about two bits after
-zstd; decoding is three cumulative sums. Version 1 predicted each edge from its counterpart in the row above, also in
-rows of several runs: 8% smaller over three kinds of synthetic masks, four times slower to read.
+An outline hardly moves from one row to the next, so most differences are 0 or 1 and cost about two bits after zstd.
 """
+
+# Decoding is three cumulative sums. Version 1 predicted each edge from its counterpart in the row above, also in rows
+# of several runs: 8% smaller over three kinds of synthetic masks, four times slower to read.
 
 import struct
 import zlib

@@ -1,18 +1,20 @@
 """Pages of docs/reference made from docstrings: what a metric, a format or a model class is, as its own file says it.
 
-A page lists entries. An entry is a module, an object ("module:name"), or a registry, which gives a section per member
-with the docstring of the member's module. Docstrings are Markdown; `docs/data.md#resume` becomes a link, and what
-follows `Args:`, `Returns:` and the like is left out.
+A page lists entries. An entry is a module, an object ("module:name"), a mapping of words to their meanings, which
+becomes a table, or a registry, which gives a section per member with the docstring of the member's module, or a table
+of members that have a line `about`. Docstrings are Markdown; `docs/data.md#resume` becomes a link, and what follows
+`Args:`, `Returns:` and the like is left out.
 """
 
 import importlib
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mvideo_core.base.registry import Registry
-from tests.reference import HEADER
+from tests.reference import HEADER, cell, code, table
 
 OPTIONS_OF = {
     "scene detector": "scene-detector", "clip filter": "clip-filter", "detector": "detector", "segmenter": "segmenter",
@@ -25,7 +27,7 @@ PAGE = re.compile(r"\bdocs/((?:results/)?)(\w+)\.md(#[\w-]+)?")
 
 
 class Entry(NamedTuple):
-    """A section: heading, source of the text ("module", "module:name" or a registry), and a Markdown line after it."""
+    """A section: heading, source of the text ("module" or "module:name"), and a Markdown line after it."""
 
     heading: str
     source: str
@@ -39,6 +41,12 @@ class Page(NamedTuple):
     introduction: str
     entries: tuple[Entry, ...]
 
+
+STAR = """Edits of outlines and time, on a star with a hole and a loose part
+([commands](../results/benchmarks.md#mask-edits)):
+
+![Ten rows of four frames: the star as drawn, inverted, grown, shrunk, smoothed, without its hole, without the \
+loose part, starting two seconds later, getting faster, frozen in the middle](../images/mask-operations.png)"""
 
 PAGES: dict[str, Page] = {
     "metrics.md": Page(
@@ -60,6 +68,26 @@ PAGES: dict[str, Page] = {
             Entry("Adapter files", "mvideo_core.cogvideox.adapter"),
             Entry("Headers of an adapter", "mvideo_core.cogvideox.adapter_header"),
             Entry("Adapters for other programs", "mvideo_core.cogvideox.adapter_export"),
+        ),
+    ),
+    "masks.md": Page(
+        "Masks",
+        "What [`mvideo masks`](../masks.md) reads, writes and does, beyond its [flags](commands.md#mvideo-masks).",
+        (
+            Entry("Sources", "mvideo_core.editing.inputs"),
+            Entry("Files", "mvideo_core.editing.mask_files"),
+            Entry("Ambiguous masks", "mvideo_core.masks.io.mask_form"),
+            Entry("", "mvideo_core.masks.io.mask_form:WORDS"),
+            Entry("The `.masks` format", "mvideo_core.masks.packing"),
+            Entry("Extraction", "mvideo_core.editing.extract", "[Options](options.md#mask-extraction)."),
+            Entry("Shapes", "mvideo_core.editing.draw", "[Options](options.md#shapes-of-masks)."),
+            Entry("Keyframes", "mvideo_core.editing.keyframes"),
+            Entry("Edits", "mvideo_core.editing.edits"),
+            Entry("", "mvideo_core.editing.operations:OPERATIONS", STAR),
+            Entry("Combining", "mvideo_core.editing.combine", "[Options](options.md#combining-masks)."),
+            Entry("Resampling", "mvideo_core.editing.resample", "[Options](options.md#resampling-masks)."),
+            Entry("Recipes", "mvideo_core.editing.recipe", "[Fields](options.md#recipes-of-masks)."),
+            Entry("Python", "mvideo_core.editing"),
         ),
     ),
 }
@@ -88,10 +116,21 @@ def _section(entry: Entry) -> str:
         thing = getattr(thing, name)
     heading = f"\n## {entry.heading}\n" if entry.heading else ""
     note = f"\n{entry.note}\n" if entry.note else ""
+    if isinstance(thing, Mapping):
+        return f"{heading}\n{table(('Word', 'Meaning'), [(code(word), cell(thing[word])) for word in thing])}{note}"
     if not isinstance(thing, Registry):
         return f"{heading}\n{prose(thing)}\n{note}"
+    if all(hasattr(thing.get(name), "about") for name in thing.names()):
+        return f"{heading}\n{_lines(thing)}{note}"
     level = "###" if entry.heading else "##"
     return heading + note + "".join(f"\n{level} {_members(thing, names)}\n" for names in _by_module(thing))
+
+
+def _lines(registry: "Registry[Any]") -> str:
+    """Members with their lines, and links to their options."""
+    names, kind = registry.names(), OPTIONS_OF[registry.kind]
+    rows = [(f"[`{name}`](options.md#{kind}-{name})", cell(registry.get(name).about)) for name in names]
+    return table(("Name", "Does"), rows)
 
 
 def _by_module(registry: "Registry[Any]") -> list[list[str]]:

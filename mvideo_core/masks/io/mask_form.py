@@ -1,18 +1,29 @@
-"""How to read masks whose form is ambiguous from their content: the words of `--as`."""
+"""The words of `--as`, for masks whose content is ambiguous; separate several with commas: `--as colors,joined`.
+
+In YAML it is `read_as` of a layer to combine, and `source.masks_as` of a request to generate. Where there is no such
+option (an evaluation's manifest), convert the masks once: `mvideo masks convert painted/ painted.masks --fps 24 --as
+colors`.
+"""
 
 from typing import NamedTuple
 
 from mvideo_core.base.errors import ConfigError
 
 CONTENTS = {
-    "binary": "one object: everything brighter than half of white",
-    "inverted": "one object: everything darker than half of white",
-    "labels": "value n is object n - 1, 255 is nothing",
-    "colors": "each color, or each gray level, is an object; black is nothing",
-    "alpha": "one object: where the alpha channel is above half",
+    "binary": "one object: brighter than 50% gray",
+    "inverted": "one object: darker than 50% gray",
+    "labels": "value n is object n - 1; 255 is background",
+    "colors": "each color or gray level is an object; black is background; blends go to the nearest color",
+    "alpha": "one object: alpha above 50%",
 }
 JOINED = "joined"
 AXES = "TNHW"
+WORDS = {
+    **CONTENTS,
+    "NTHW": "the axes of an array, here objects, frames, height, width; also THWN, HWT, HW, ...",
+    JOINED: "images of a folder are consecutive, whatever their numbers; adjust `--fps` if frames are missing",
+}
+"""Every word with its meaning; the axes as an example."""
 
 
 class MaskForm(NamedTuple):

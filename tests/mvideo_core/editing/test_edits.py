@@ -47,7 +47,7 @@ def test_zoom_out_and_in_again_gives_the_clip_back():
 
 
 def test_zoom_to_half_and_to_double_are_ramps_from_one():
-    """docs/masks.md: `to` alone is where a zoom that begins at 1 ends, so the two do not undo each other."""
+    """docs/reference/masks.md: `to` alone is where a zoom that begins at 1 ends, so the two do not undo each other."""
     clip = square_path()
     assert edited(clip, "zoom: {to: 0.5}", "zoom: {to: 2}").sequence != clip.sequence
     still = block((28, 18, 32, 22), n_frames=3)

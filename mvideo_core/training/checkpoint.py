@@ -6,8 +6,13 @@
         adapter/                adapters and conditioning as trained, fp32: what MVideoPipeline and diffusers load
         adapter_ema/            the same for their running mean
 
-Random draws and the data position are functions of seed and step (seeds.py, sample_order.py), and so is the learning
-rate of the step, so nothing else is needed to resume bit for bit. Checkpoints contain no pickle.
+Random draws, the data position and the learning rate are functions of seed and step. So on one machine, with the same
+number of processes and the same `micro_batch`, a resumed run is bit-identical to an uninterrupted one (tested on CPU).
+
+`state.json` has the SHA-256 of every other file and of its own other fields. A checkpoint whose bytes have changed is
+renamed to `damaged-step-...` with a warning; one from which every sample of the next step gives a non-finite loss is
+renamed to `nonfinite-step-...`. Then the run resumes from the previous one. No checkpoint is written from non-finite
+weights, and none contains a pickle.
 """
 
 import itertools

@@ -1,7 +1,9 @@
 """Why a step was not finite: the first non-finite tensor in the order of computation, and what it points to.
 
 The step's micro-batches are run again with their own seeds, checking each tensor as it is computed: inputs, the
-teacher's prediction, the model's, the loss, then each parameter's gradient. B: batch.
+teacher's prediction, the model's, the loss, then each parameter's gradient.
+
+Shape letters: B: batch.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,10 @@
 """The random draws of a step, made once for the whole global batch, so that every rank knows all of them.
 
-G: slots of the global batch. The history mode is one draw per step: all ranks then run the same token count, which
-    leaves no straggler and at most three compiled shapes (`callbacks/warm_up.py`). Mask and text are dropped per
-    sample.
+History is dropped per step, for the whole global batch: all ranks then run the same token count, which leaves no
+straggler and at most three compiled shapes. Mask and text are dropped per sample. No draw depends on the number of
+processes. The paper specifies none of the shares (docs/results/choices.md).
+
+Shape letters: G: slots of the global batch.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,18 @@
-"""L = L_d + alpha * L_c (paper, equation 2): v-prediction error, and distance from the base model's prediction.
+"""`L = L_d + alpha * L_c` (paper, equation 2): v-prediction error, and distance from the base model's prediction.
 
-Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are plain means over
-all elements in v-space (`loss_weights.py` can weight the cells of L_d); for CogVideoX, this is the x0 loss weighted by
-1 / (1 - alpha_bar) of the usual scripts.
-B batch, F latent frames, C channels, H, W; G: slots of the global batch.
+`L_d` is the mean squared error of the velocity `sqrt(a) noise - sqrt(1-a) x0`, `L_c` that between our prediction and
+the base model's without adapters, mask and history. `consistency.prediction` selects our prediction:
+
+| Value | `L_c` applies to |
+|---|---|
+| `conditioned` (default) | the prediction with mask and history, as in the paper; masks have less effect |
+| `dropped` | first-clip samples with a dropped mask, which get the whole weight; other steps have no `L_c` |
+| `extra_forward` | a second prediction without conditions, at the cost of a forward and backward pass |
+
+Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are means over all
+elements in v-space; for CogVideoX, this is the x0 loss weighted by 1 / (1 - alpha_bar) of the usual scripts.
+
+Shape letters: B batch, F latent frames, C channels, H, W; G: slots of the global batch.
 """
 
 import contextlib

@@ -1,8 +1,14 @@
-"""Options that determine the resulting weights ("course" in a checkpoint), compared when a run is resumed.
+"""Options that determine the resulting weights, compared when a run is resumed.
 
-Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. A
-difference is an error unless it is allowed by name; an allowed difference is recorded as a `Change` in the checkpoints,
-in metrics.jsonl and in the report.
+* Rank, alpha and targets of the LoRA and the global batch cannot change within a run.
+* These change only with `--allow`, which takes an option or a group such as `optimizer`: `base`, `lora`, `draws`,
+  `mask_loss`, `consistency`, `optimizer`, `ema`, `seed`, the latents, `data.holdout`, `data.exclude`, `data.order`,
+  `init_adapter`, `execution.precision`, `execution.quantize`, and `steps` with a cosine learning rate.
+* Everything else may change, such as the number of processes and `micro_batch` (their product must divide the global
+  batch), `skip_nonfinite`, speed options, validation, samples, metrics and checkpoints.
+
+Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. An
+allowed difference is recorded in the checkpoints, in metrics.jsonl and in the report.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,17 @@
 """Which samples a step trains on: one global order, divided among the ranks and read ahead by threads.
 
-G: samples of the global batch (one optimizer step). The order is a function of seed and position alone: any number of
-    ranks sees the same samples at the same step, and the resume position is one number. An epoch is one permutation of
-    all training samples; a batch may span two epochs, so no sample is left out.
+The order is a function of seed and position alone: any number of ranks sees the same samples at the same step, and the
+resume position is one number. An epoch is one permutation of all training samples; a batch may span two epochs, so no
+sample is left out. Whole clips are held out for validation.
+
+With `data.order: hashed`, a run with a sample and one without it are the same up to the sample's first use. So you can
+delete the checkpoints from after that step and resume with latents that do not have the sample; on a CPU with one
+process, the weights are bit for bit those of a training run that never used it. `mvideo forget --search`
+(docs/forget.md) does so, and says if the other samples differ (latents encoded in batches, or another clip held out).
+With `permuted`, the runs differ from the first step on. A run cannot change its order on resume without `--allow
+data.order`.
+
+Shape letters: G: samples of the global batch (one optimizer step).
 """
 
 import hashlib

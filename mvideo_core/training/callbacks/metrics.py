@@ -1,7 +1,9 @@
 """metrics.jsonl: one line of numbers per logged step; also to TensorBoard and Weights & Biases if requested.
 
-A line has only finite values. A skipped step always has a line, with the reason under "skipped"; so does the first step
-after options were deliberately changed, with a list of `Change` under "changed".
+The numbers are losses, gradient norm, learning rate, samples per second, wait for data, memory, and `val/*`, all of
+them finite. A skipped step has a line, too, with the reason under "skipped"; so does the first step after options were
+deliberately changed, with the changes under "changed". After a resume, the metrics of repeated steps are removed, so
+every step has one line.
 """
 
 import json

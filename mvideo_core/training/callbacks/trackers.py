@@ -2,7 +2,8 @@
 
 A resumed run retrains the steps after its newest checkpoint. TensorBoard's reader drops their first values
 (purge_step). W&B keeps them: new values for a step that it already has are skipped; they are the same numbers unless
-options were deliberately changed.
+options were deliberately changed. If a requested tracker is not installed, the run ends before anything is loaded. W&B
+was tested only offline: with `WANDB_MODE=offline` everything stays in `wandb/` until `wandb sync`.
 """
 
 import importlib.util

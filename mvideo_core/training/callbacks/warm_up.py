@@ -8,7 +8,9 @@
 * adapters: on for the student, off for the teacher.
 
 A step draws one of three histories, and the options fix the rest. So a run has a handful of graphs, all known in
-advance: `plan_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change only values.
+advance: six for `mvideo-2b` and `mvideo-5b`. Kinds of history (none, appearance only, both) whose share in `draws.*` is
+zero get no graph. Masks, dropped texts, timesteps and the swap to EMA weights change only values. A graph that is
+compiled later logs a warning.
 """
 
 import logging

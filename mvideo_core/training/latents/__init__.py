@@ -1,10 +1,26 @@
 """The training inputs, instead of pixels and captions: VAE latents of windows and T5 embeddings, cached once.
 
-    from mvideo_core.training.latents import LatentDataset, base_identity
-    latents = LatentDataset("ws/latents/<key>", "train", expect=base_identity(base_options), history="with")
-    sample = latents.get(0)                # LatentSample: target, mask, appearance, motion, text; unscaled, bfloat16
+    latents/<key>/
+      train/train-000000.tar      {clip}.txt, {clip}.text.safetensors, {clip}.w00032.safetensors, ...
+      index.parquet               one row per window: position, size and SHA-256 of its members, history, caption
+      empty.safetensors           embedding of ""
+      latents.json                models, format, options, dataset, counts, digest of every tar
 
-`curation/stages/encode.py` writes them; docs/latents.md describes the format.
+The key in the folder's name is a hash of all options, VAE, text encoder, tokenizer, format and dataset; the transformer
+is not part of it.
+
+```python
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.training.latents import LatentDataset, base_identity
+
+expect = base_identity(BaseOptions(weights="mini"))
+latents = LatentDataset("ws/latents/<key>", "train", expect=expect, history="with")
+sample = latents.get(0)  # target_FCHW, mask_FCHW, appearance_1CHW, motion_FCHW, text_LC, caption, key
+```
+
+Latents of a VAE, text encoder, token count or format other than `expect` are refused (`ConfigError`), as is a folder
+with a missing or truncated file or a changed index (`StoreError`). Only `find_damage()` compares the digests of all
+windows.
 """
 
 from mvideo_core.training.latents.cache import LatentDataset, LatentSample

@@ -136,7 +136,7 @@ class LatentDataset:
         """Window `index`, before `transform`.
 
         Raises:
-            StoreError: the bytes have changed since they were written.
+            StoreError: the bytes are not tensors of the recorded shapes; digests are compared by `find_damage`.
         """
         where = f"{self.files.root}/{self._shard(index)}: {self.ids[index]}"
         tensors, text = (read_tensors(content, where) for content in self._contents(index))

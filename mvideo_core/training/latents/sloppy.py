@@ -1,4 +1,8 @@
-"""Sloppy masks of a training window; the draws of each depend only on seed, window and number."""
+"""Sloppy masks of a training window: rough variants of its own, to train an adapter that tolerates rough masks.
+
+Each variant has one of `sloppy.kinds`. Its draws depend only on seed, window and number. Target, loss weights,
+validation and sample videos keep the exact masks.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Self, get_args

@@ -1,7 +1,19 @@
-"""Which training windows a clip gives (paper, sections 3.3 and 4.1; docs/latents.md).
+"""Which training windows a clip gives (paper, sections 3.3 and 4.1).
 
-With clips of n frames that overlap by one frame, a window is 2n - 1 frames around its target's first frame t: frames
-t - n + 1 .. t are the motion condition, frame t is the appearance condition, frames t .. t + n - 1 are the target.
+A generated clip has n frames (n = 33 at 8 fps: 4 s) and shares its first frame with the previous clip's last frame. A
+window at frame t of a stored clip has four records:
+
+| Record | Frames | Encoded | Shape at 480x720, n = 33 |
+|---|---|---|---|
+| `motion` | t - n + 1 .. t, resized to 256x384 | as one video | 9, 16, 32, 48 |
+| `appearance` | t | alone | 1, 16, 60, 90 |
+| `target` | t .. t + n - 1 | as one video | 9, 16, 60, 90 |
+| `mask` | t .. t + n - 1, union of the kept objects, white on black | as one video | 9, 16, 60, 90 |
+
+Windows start at t = n - 1, then every n - 1 frames while the target fits: one window for 65 frames (8 s), two for 97.
+`stride_frames` and `max_windows` change this. A clip of n to 2n - 2 frames gives one window at t = 0 without history,
+for training of first clips only. A shorter clip is `filtered` as `clip_too_short`. Clips of another size are resized;
+another aspect ratio or frame rate is an error.
 """
 
 from typing import NamedTuple

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 def vbench(
     manifest: str = typer.Argument(help="Manifest (.jsonl), or a folder of videos named after their prompts."),
     python: str = typer.Option(
-        ..., "--python", help="Python of an environment with vbench 0.1.5; see docs/metrics.md."
+        ..., "--python", help="Python of an environment with vbench 0.1.5; see docs/reference/metrics.md."
     ),
     out: str = typer.Option(
         ..., "--out", help="File for the scores, in VBench's format; versions go next to it.", callback=local_only

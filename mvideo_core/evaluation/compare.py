@@ -1,7 +1,11 @@
-"""Compare two systems: paired differences over the items that both have scores for, each with a significance test.
+"""`mvideo eval compare` tests the differences between items with the same `id`, each metric with a sign-flip test.
 
-The test flips whole prompts (`intervals.py`); p-values of one table are corrected together (Holm). A table says
-"different", "not distinguishable", or "too few" if even a difference in every prompt would not be significant.
+Both sides must have the same metric options, weights and revision, and the same prompt and sample per id. P-values of
+one table are corrected together (Holm). A metric is `different` (p at most 5% after the correction), `not
+distinguishable`, or `too few (needs N)`: even a difference in every prompt would not reach 5%. Another
+`intervals.level` of the suite changes the 5%.
+
+The test does not cover training noise: two models, each trained once, also differ by their seeds.
 """
 
 import math

@@ -1,4 +1,5 @@
-"""Sign-flip test over prompts: p-values and confidence intervals of means.
+"""Intervals and p-values of means come from a sign-flip test over prompts; with fewer than six prompts, there are
+neither.
 
 Under "no difference", each prompt's total could have the opposite sign, so the observed mean is compared with the means
 under all flips (or a seeded sample of them). Videos of one prompt (several seeds) are not independent, so prompts flip

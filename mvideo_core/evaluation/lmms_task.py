@@ -1,11 +1,17 @@
-"""A test set as a task of lmms-eval: it asks a model for videos, and we score them.
+"""`mvideo eval lmms-task` writes a test set as a task of lmms-eval, which asks a model for videos; this project scores
+them:
 
-out/mvideo_masks.yaml   the task; lmms-eval calls the functions below
-out/docs.jsonl          one line per video to make: `manifest.flatten_items`
-out/manifest.jsonl      the items
-out/control/<id>.mp4    masks as video, white on black, which a model gets beside the prompt
-out/results/            scores, as of `mvideo eval run`
+    mvideo_masks.yaml   the task
+    docs.jsonl          one line per video to make: each item, and each of its edits
+    manifest.jsonl      the items
+    control/<id>.mp4    masks as video, white on black
+    results/            scores, as of `mvideo eval run`
+
+The model gets each prompt with a video of the masks, and answers with the path of its own video, or with JSON
+(`{"videos": [PATH]}`). Items without a video are left out of the mean, with a warning.
 """
+
+# lmms-eval calls the functions below by their names in the task; docs.jsonl has the order of `manifest.flatten_items`.
 
 import json
 import logging
@@ -95,7 +101,7 @@ def mask_miou(answers: Iterable[Mapping[str, str]]) -> float | None:
 
 
 def control(answers: Iterable[Mapping[str, str]]) -> float | None:
-    """The control score over all items with edited masks, as tables show it (docs/control.md)."""
+    """The control score over all items with edited masks, as tables show it (docs/reference/control.md)."""
     return _score(list(answers), CONTROL)
 
 

@@ -1,9 +1,12 @@
-"""Generate a system's videos for a list of prompts or samples, plus a manifest; a killed run resumes at the next video.
+"""`mvideo eval generate` writes a system's videos, and the manifest to score them with:
 
-<out>/manifest.jsonl           written first, with every item: a video that is never generated counts as missing
-<out>/system.json              the system's options
-<out>/masks/<id>.masks         the item's masks, resampled to the frames the system generates
-<out>/videos/<id>/video.mp4    with provenance.json; failed.json if it could not be generated
+    manifest.jsonl           written first, with every item: a video that is never generated counts as missing
+    system.json              the system's options
+    masks/<id>.masks         the item's masks, resampled to the frames the system generates
+    videos/<id>/video.mp4    with provenance.json; failed.json if it could not be generated
+
+Rerunning keeps finished videos and regenerates those whose prompt, seed, masks or weights changed. An item that cannot
+be generated does not stop the others.
 """
 
 import json

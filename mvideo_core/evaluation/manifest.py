@@ -1,7 +1,12 @@
 """Items to score: a manifest with one JSON object per line, or a folder of videos.
 
-A video that is listed but does not exist counts as missing: leaving failed generations out of a mean flatters the
-system.
+    {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"}
+
+Paths are relative to the manifest. A video that is listed but does not exist counts as missing: leaving failed
+generations out of a mean flatters the system.
+
+A folder has a `manifest.jsonl`, outputs of `mvideo generate`, or videos named after their prompts as in VBench (`a cat
+runs-0.mp4`). If it also has videos that would not be scored, it is refused.
 """
 
 import json
@@ -57,27 +62,29 @@ class Intervention(Record):
 
 
 class EvalItem(Record):
-    """One video of one system.
+    """A line of a manifest: one video of one system.
 
     Attributes:
         id: id of the prompt or sample (and seed); equal in every system, so that systems are compared in pairs.
-        system: name of the system that generated the video.
+        system: name of the system that generated the video. Each combination of system, variant and test set has its
+            own mean and table row.
         test_set: name of its set of prompts or samples, such as "complexmotion"; "" = the only one.
         video: path; "" or a nonexistent file = missing.
-        prompt: the prompt used for scoring.
-        prompt_generation: the prompt used for generation, if different (lengthened by a language model).
+        prompt: the prompt to compare the video with.
+        prompt_generation: the prompt it was generated from, if different (lengthened by a language model).
         seed: seed of the generation.
         masks: the masks that guided it: .masks, .npz, .npy, image folder, mask video, or DATASET#KEY.
         sample_masks_sha256: digest of the sample's own masks, if `masks` were resampled to a system's grid and length;
             it shows that systems with different grids share the sample. "" = `masks` are the sample's own, or have been
-            edited since.
-        source_video: the video the masks come from.
+            edited since: remove it if you replace the masks.
+        source_video: the video the masks come from: upper bound of S_m, and a column of the report.
         seconds: requested length.
         variant: variant of the system, such as "8 s" or "no consistency loss"; variants get separate rows.
         fit: how the system fitted masks with another aspect ratio to its frame; "" = the metric's option.
-        bars_px: black bars above, below, left and right of the picture; metrics see only the picture.
+        bars_px: black bars above, below, left and right of the picture, to crop before scoring; `--set crop_bars=true`
+            detects them.
         seen_masks: true masks of the objects in the video, from rendering or another source; "" = unknown.
-        interventions: the same item with edited masks, for `control_response`.
+        interventions: the same item with edited masks, for the control score (docs/reference/control.md#files).
     """
 
     id: str

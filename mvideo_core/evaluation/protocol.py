@@ -1,7 +1,10 @@
-"""VBench's two protocols: the whole video at once (`short`), or the mean over clips of equal length (`long`).
+"""VBench's two protocols: the whole video at once (`short`), or the mean over clips of `clip_s` seconds (`long`).
 
-VBench-Long writes reencoded clips to disk; here they are slices of the decoded frames, so a clip's pixels are the
-video's own. Shape letters: T frames, H, W, C.
+A short last clip starts earlier, so all clips have the same length. VBench-Long itself re-encodes clips before scoring,
+and averages over all clips without averaging per video first; here, clips are slices of the decoded frames. VBench's
+authors use clips for videos of 5 s or longer.
+
+Shape letters: T frames, H, W, C.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,24 @@
-"""The result of an evaluation on disk.
+"""The folder that `mvideo eval run --out` writes:
 
-result.json   suite, choices, metrics, unavailable ones with reasons, and the scores per system
-rows.jsonl    one line per item and metric (`aggregate.ScoreRow`)
-items.jsonl   the items with absolute paths (`manifest.EvalItem`)
-scores/       one file per video and metric; see `scores`
-parts/        notes of finished parts
-Nothing here depends on clock or host: the same videos give the same bytes.
+    result.json                        the suite, digests of the metrics' weights; per system: mean, interval, counts
+    rows.jsonl                         one line per item and metric
+    items.jsonl                        the items, with absolute paths
+    results.md, .tex, .csv, .json      tables, in the paper's units
+    control.md, .json                  if the suite measures control, or S_m with its controls
+    vbench/<system>_eval_results.json  VBench's format and units
+    scores/<metric>/<sha>.json         one score, with a curve per frame
+    parts/                             notes of finished parts
+    report/                            the page of `mvideo eval report`
+
+In `rows.jsonl`, the status of an item is `ok`, `missing` (no such file), `failed` (with the reason) or `inapplicable`
+(it lacks prompt, masks or source). A metric whose weights or package are missing is `unavailable` in `result.json`.
+
+A score's file name is the digest of everything that determines it: a video, prompt, mask, option or weight that changed
+is scored again, a moved video is not. With the same version and hardware, the same videos at the same paths give the
+same `result.json`, byte for byte.
 """
+
+# Records of the files: `aggregate.ScoreRow` (rows.jsonl), `manifest.EvalItem` (items.jsonl), `scores` (scores/).
 
 import json
 from collections import Counter

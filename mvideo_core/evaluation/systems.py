@@ -5,6 +5,9 @@
 | mvideo | this project's generation code: a CogVideoX base and an adapter that training wrote |
 | diffusers | a text-to-video or control pipeline of diffusers, as published |
 | folder | videos generated elsewhere, found by name |
+
+Wan-VACE and Fun-Control get a control video made from the masks. Neither was designed for mask input; say so in
+comparisons.
 """
 
 from pathlib import Path

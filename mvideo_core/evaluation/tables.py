@@ -1,7 +1,10 @@
-"""Tables 2 to 5 of the paper: its scores next to ours, with every choice it leaves open listed below.
+"""`mvideo eval table` prints the paper's scores next to ours, with interval and counts, or `no result`.
 
-Each metric has a section: first the paper's metrics, with its scores next to ours, then stand-ins and controls, for
-which the paper has no scores. Systems that are not in the paper follow below its rows.
+A result fills a row if `system` and `test_set` match and every video file has the row's length (within half a second)
+and size, and in table 5 also 8 fps. Other results follow below the paper's rows. The paper's columns have only metrics
+with the weights that VBench uses; S_m requires the weights of a published SAM2 checkpoint. Substitutes and controls,
+for which the paper has no scores, have sections of their own. Every choice that the paper leaves open is listed below
+the table. The `.tex` files need the LaTeX package `array`.
 """
 
 import json

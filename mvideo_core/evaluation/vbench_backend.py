@@ -1,7 +1,25 @@
-"""Run the vbench package itself, in a separate environment, as a cross-check of this project's metrics.
+"""The same scores computed by the vbench package itself, as a cross-check.
 
-Its pins (transformers 4.33, numpy 1) conflict with this project's, so it runs as a child process with a Python that the
-user specifies. See docs/metrics.md for how to create one.
+The default tests compare token ids, ViCLIP's parameter names and every score (within 1e-6) with stored results of the
+package. vbench requires versions of transformers and numpy that this project cannot use, so to run it, create an
+environment on top of this project's (no second torch):
+
+    python -m venv vbench-env
+    echo "$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')" \\
+      > "$(vbench-env/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
+    vbench-env/bin/pip install --no-deps vbench==0.1.5 openai-clip decord easydict pyiqa==0.1.16 imageio einops \\
+      ftfy wcwidth 'setuptools>=77.0.3,<82'
+
+Compare full-size networks with random weights ([output](docs/results/accuracy.md#metrics-against-the-vbench-package)),
+or your own videos; for these, set `VBENCH_CACHE_DIR` to a folder with the public weights in VBench's layout:
+
+    MVIDEO_VBENCH_PYTHON=vbench-env/bin/python vbench-env/bin/python -m pytest -m vbench -s tests/mvideo_core/evaluation
+    mvideo eval run videos.jsonl --suite paper --out result
+    mvideo eval vbench videos.jsonl --python vbench-env/bin/python --out vbench.json \\
+      --ours result/vbench/SYSTEM_eval_results.json
+
+vbench 0.1.5 reads AMT's published file only with `--trust-pickles`; this project reads only its tensors and executes no
+code in it.
 """
 
 import json
@@ -187,7 +205,7 @@ def _child(command: list[str], options: VBenchOptions, cache: Path) -> None:
 
 def _advice(last_lines: str) -> str:
     if "PackageNotFoundError" in last_lines or "No module named 'vbench'" in last_lines:
-        return "vbench is not installed there; see docs/metrics.md. Last lines:"
+        return "vbench is not installed there; see docs/reference/metrics.md. Last lines:"
     if "pkg_resources" in last_lines:
         return "vbench needs setuptools below 82: pip install 'setuptools>=77.0.3,<82'. Last lines:"
     if "weights_only" in last_lines.lower():

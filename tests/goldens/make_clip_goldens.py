@@ -2,7 +2,8 @@
 
     PYTHON -m tests.goldens.make_clip_goldens [--out tests/goldens/clip_tokens.json]
 
-runs in the environment of docs/metrics.md that has openai-clip, from the repository's root. Without --out it prints.
+runs in the environment of docs/reference/metrics.md that has openai-clip, from the repository's root. Without --out it
+prints.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     VBENCH_PYTHON -m tests.goldens.make_vbench_goldens [--out tests/goldens/vbench.json]
 
-runs in an environment of its own (docs/metrics.md), from the repository's root. Without --out it prints the JSON.
-`python -m tests.goldens.make_vbench_goldens --draw`, in the project's own environment, draws the videos again.
+runs in an environment of its own (docs/reference/metrics.md), from the repository's root. Without --out it prints the
+JSON. `python -m tests.goldens.make_vbench_goldens --draw`, in the project's own environment, draws the videos again.
 """
 
 import argparse

@@ -3,14 +3,14 @@
 A page lists entries. An entry is a module, an object ("module:name"), a mapping of words to their meanings, which
 becomes a table, or a registry, which gives a section per member with the docstring of the member's module, or a table
 of members that have a line `about`. Docstrings are Markdown; `docs/data.md#resume` becomes a link, and what follows
-`Args:`, `Returns:` and the like is left out.
+`Args:`, `Returns:` and the like is left out, except the `Attributes:` of an entry with `fields`.
 """
 
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mvideo_core.base.registry import Registry
@@ -23,15 +23,20 @@ OPTIONS_OF = {
 """Kind of a registry -> beginning of the anchors of its members in options.md."""
 
 CODE_ONLY = re.compile(r"^(?:Args|Returns|Raises|Yields|Attributes|Legend|Shape letters)\b.*:", re.MULTILINE)
-PAGE = re.compile(r"\bdocs/((?:results/)?)(\w+)\.md(#[\w-]+)?")
+PAGE = re.compile(r"(\]\(|)\bdocs/(reference/|results/|)(\w+)\.md(#[\w-]+)?")
 
 
 class Entry(NamedTuple):
-    """A section: heading, source of the text ("module" or "module:name"), and a Markdown line after it."""
+    """A section: heading, source of the text ("module" or "module:name"), and a Markdown line after it.
+
+    `fields`: also make a table of the class's `Attributes:`. `made`: makes Markdown from the code, such as a table.
+    """
 
     heading: str
     source: str
     note: str = ""
+    fields: bool = False
+    made: Callable[[], str] | None = None
 
 
 class Page(NamedTuple):
@@ -48,11 +53,77 @@ STAR = """Edits of outlines and time, on a star with a hole and a loose part
 ![Ten rows of four frames: the star as drawn, inverted, grown, shrunk, smoothed, without its hole, without the \
 loose part, starting two seconds later, getting faster, frozen in the middle](../images/mask-operations.png)"""
 
+
+def metrics_table() -> str:
+    """Needs, units, default weights and license of every metric."""
+    from mvideo_core.evaluation.base import METRICS
+
+    rows = []
+    for name in METRICS.names():
+        metric = METRICS.get(name)
+        fields = metric.Options.model_fields
+        weights = code(fields["weights"].default) if "weights" in fields else ""
+        weights = weights or ("of the segmenter" if "segmenter" in fields else "none")
+        needs = ", ".join(sorted(metric.needs)) or "video only"
+        rows.append((code(name), needs, f"x {metric.scale:g}", weights, cell(metric.license)))
+    return table(("Metric", "Needs", "In tables", "Default weights", "License"), rows)
+
+
+def paper_rows() -> str:
+    """What a result must be to fill a row of the paper's tables."""
+    from mvideo_core.evaluation.tables import paper_tables
+
+    rows = []
+    for number, one in paper_tables().items():
+        for row in one.rows:
+            sets = [row.test_set] if row.test_set else one.test_sets
+            names = " or ".join(code(name) or "none" for name in sets)
+            rows.append((number, code(row.system), names, row.video))
+    return table(("Table", "`system`", "`test_set`", "Video"), rows)
+
+
 PAGES: dict[str, Page] = {
     "metrics.md": Page(
         "Metrics",
-        "Every metric of a [suite](../evaluation.md#suites), by name.",
-        (Entry("", "mvideo_core.evaluation.base:METRICS"),),
+        "What a [suite](../evaluation.md#suites) can measure.",
+        (
+            Entry("", "mvideo_core.evaluation.metrics", made=metrics_table),
+            Entry("", "mvideo_core.evaluation.base:METRICS"),
+            Entry("Short and long", "mvideo_core.evaluation.protocol"),
+            Entry("Compared with VBench", "mvideo_core.evaluation.vbench_backend"),
+        ),
+    ),
+    "evaluation.md": Page(
+        "Files, tables and statistics of evaluation",
+        "How to use them: [evaluation](../evaluation.md).",
+        (
+            Entry("Manifest", "mvideo_core.evaluation.manifest"),
+            Entry("", "mvideo_core.evaluation.manifest:EvalItem", fields=True),
+            Entry("Results", "mvideo_core.evaluation.result"),
+            Entry("Means", "mvideo_core.evaluation.shared"),
+            Entry("Intervals and p-values", "mvideo_core.evaluation.intervals"),
+            Entry("Comparisons", "mvideo_core.evaluation.compare"),
+            Entry("The paper's tables", "mvideo_core.evaluation.tables", made=paper_rows),
+            Entry("Systems", "mvideo_core.evaluation.systems"),
+            Entry("Generated videos", "mvideo_core.evaluation.make_videos"),
+            Entry("Test set Mask-to-Video", "mvideo_core.evaluation.testsets.mask_to_video"),
+            Entry("Test set ComplexMotion", "mvideo_core.evaluation.testsets.complex_motion"),
+            Entry("VBench's prompts", "mvideo_core.evaluation.testsets.vbench"),
+            Entry("Task of lmms-eval", "mvideo_core.evaluation.lmms_task"),
+        ),
+    ),
+    "control.md": Page(
+        "The control score",
+        "How [`control_response`](metrics.md#control_response) is computed; [how to use it](../evaluation.md#control).",
+        (
+            Entry("Edits", "mvideo_core.evaluation.control.edits"),
+            Entry("Files", "mvideo_core.evaluation.control.interventions"),
+            Entry("Gain, lag, leakage, identity", "mvideo_core.evaluation.control.fit"),
+            Entry("Outlines and overlap", "mvideo_core.evaluation.control.outlines"),
+            Entry("The score", "mvideo_core.evaluation.control.score"),
+            Entry("Tables", "mvideo_core.evaluation.control.summary"),
+            Entry("Finding the objects", "mvideo_core.evaluation.control.judges"),
+        ),
     ),
     "model.md": Page(
         "Model",
@@ -134,7 +205,30 @@ def docstring_pages() -> dict[str, str]:
 def prose(thing: Any) -> str:
     """The docstring of a module, class, function or instance, up to the part for readers of the code."""
     text = inspect.cleandoc(thing.__doc__ or "")
-    return PAGE.sub(r"[\2](../\1\2.md\3)", re.split(CODE_ONLY, text, maxsplit=1)[0]).strip()
+    return _linked(re.split(CODE_ONLY, text, maxsplit=1)[0]).strip()
+
+
+def fields_table(thing: Any) -> str:
+    """The `Attributes:` of a class's docstring as a table."""
+    text = inspect.cleandoc(thing.__doc__ or "").partition("\nAttributes:\n")[2]
+    rows = re.findall(
+        r"^    (\w[\w, ]*): (.*(?:\n        .*)*)", re.split(r"\n(?=\S)", text, maxsplit=1)[0], re.MULTILINE
+    )
+    return table(
+        ("Field", "Meaning"),
+        [(", ".join(code(one) for one in name.split(", ")), cell(_linked(said))) for name, said in rows],
+    )
+
+
+def _linked(text: str) -> str:
+    """Text with paths of pages as links, relative to docs/reference."""
+
+    def link(found: re.Match[str]) -> str:
+        inside, folder, name, anchor = found.groups(default="")
+        path = f"{'' if folder == 'reference/' else f'../{folder}'}{name}.md{anchor}"
+        return f"]({path}" if inside else f"[{name}]({path})"
+
+    return PAGE.sub(link, text)
 
 
 def _page(page: Page) -> str:
@@ -149,6 +243,8 @@ def _section(entry: Entry) -> str:
         thing = getattr(thing, name)
     heading = f"\n## {entry.heading}\n" if entry.heading else ""
     note = f"\n{entry.note}\n" if entry.note else ""
+    note += f"\n{fields_table(thing)}" if entry.fields else ""
+    note += f"\n{entry.made()}" if entry.made else ""
     if isinstance(thing, Mapping):
         return f"{heading}\n{table(('Word', 'Meaning'), [(code(word), cell(thing[word])) for word in thing])}{note}"
     if not isinstance(thing, Registry):

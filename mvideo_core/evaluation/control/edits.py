@@ -1,10 +1,18 @@
-"""The edits that a control score needs: shift, scale, delay, freeze, swap, drop, fitted to a clip.
+"""The edits that a control score needs, fitted to a clip. Each is made of operations of `mvideo masks edit`:
 
-They are made of the operations of `mvideo masks edit`: shift is `translate`, drop is `hide`, the others have one name.
+| Edit | Request | Operation |
+|---|---|---|
+| `shift` | one object moves by 20% of the frame toward the side with the most room | `translate` |
+| `scale` | the same object grows to 1.5 times its size (0.65 where there is no room) | `scale` |
+| `delay` | all objects start half a second late | `delay`, then `trim` to the same length |
+| `freeze` | all objects stop after a quarter of the clip | `freeze`, then `trim` to the same length |
+| `swap` | two objects change places | `swap` |
+| `drop` | one object is removed | `hide` |
 
-Shift and scale start from no change in the first frame and are complete at 60% of the clip, on one object; delay and
-freeze hold all objects. All edits keep the number of frames and objects. An edit that does not apply to a clip
-(delaying objects that do not move, swapping a single object) is left out with its reason.
+Shift (less where there is less room) and scale grow between 10% and 60% of the clip. The object edited alone is, of
+those in the first frame, the one visible longest. All edits keep the number of frames and objects. An edit that does
+not apply to a clip is left out with its reason: for example, `delay` if nothing moves, or `swap` if there is only one
+object.
 """
 
 from collections.abc import Sequence

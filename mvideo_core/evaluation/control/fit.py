@@ -1,22 +1,22 @@
-"""Gain, lag, leakage and identity of a system, from requested and observed paths.
+"""The state of an object is its center (x and y, in units of the mean object size) and the logarithm of its size.
 
-A run is one video with the masks it was made from. Let W be the requested state (x, y in units of the mean object size,
-and the logarithm of the size), S the observed state, 0 the run under the unedited masks and e the run under an edit:
+W is the state that the masks request, S the state observed in the video, 0 the video under the unedited masks, and e
+the video under an edit:
 
-    requested change  D_e(t) = W_e(t) - W_0(t)          response  R_e(t) = S_e(t) - S_0(t)
+    requested change  D_e(t) = W_e(t) - W_0(t)
+    response          R_e(t) = S_e(t) - S_0(t)
 
-Differences cancel errors that a judge or a model makes in the same way in both videos.
+Errors of the model or the segmenter that are the same in both videos cancel.
 
-gain      R_e(t) = gain * D_e(t - lag), least squares over all frames, objects and edits, each edit weighted so that its
-          requested change counts the same. 1 = follows, 0.5 = goes half as far, 0 = ignores. A frame in which the
-          object is not found counts as no response (and has no part in the lag).
-lag       the delay in frames, the same for all edits, for which requests explain most of the responses, each with a
-          gain of its own (the peak of the normalized cross-correlation); to a fortieth of a frame. None where less
-          than EXPLAINED of the responses is explained.
-leakage   root mean square change of the objects whose masks an edit leaves alone, over that requested of the edited.
-identity  share of edits in which the edited object followed most, with a gain of at least MOVED. Of two objects that
-          change places, the share that arrived.
-drop      of an object whose masks are empty under an edit: its gain is the share of it that is gone.
+- **gain**: R_e(t) = gain * D_e(t - lag), least squares over all frames, objects and edits, each edit weighted so that
+  its requested change counts the same. 1 = follows, 0.5 = goes half as far, 0 = ignores. A frame in which the object is
+  not found counts as no response (and has no part in the lag). For a dropped object, the share of it that is gone.
+- **lag**: the delay in frames, the same for all edits and not necessarily a whole number, for which requests explain
+  most of the responses (the peak of the normalized cross-correlation). None if it explains less than a quarter of them.
+- **leakage**: root mean square change of the objects that an edit leaves alone, divided by the one requested of the
+  edited objects.
+- **identity**: share of edits in which the edited object responded most, with a gain of at least 0.2. Of two objects
+  that change places, the share that arrived.
 
 Shape letters: T frames, N objects, K state components (3).
 """

@@ -1,8 +1,8 @@
-"""Where the objects are in a video: tracked by a segmenter, or as the manifest's own masks say.
+"""Where the objects are in a video: tracked by a segmenter, or as the manifest's `seen_masks` say.
 
-A segmenter does not know what an edit requests: it gets the boxes of the first frame, which shift, scale, delay and
-freeze leave unchanged, and tracks. Objects that an edit drops are searched for in their old box. Color decides which
-object is which after a swap, and whether a dropped object is gone.
+The segmenter tracks from the boxes of the first frame, which `shift`, `scale`, `delay` and `freeze` leave unchanged, so
+it does not know what an edit requests. Dropped objects are searched for in their old box. Colors decide which object is
+which after a swap (identity is not counted if both have the same colors) and whether a dropped object is gone.
 
 Shape letters: T frames, N objects, B bins of a color histogram.
 """

@@ -1,4 +1,9 @@
-"""How well outlines agree: with position and size removed, and as plain overlap between chance and ceiling."""
+"""How well outlines agree, with position and size removed, and as plain overlap.
+
+- **outline**: IoU of requested and observed outlines after center and area are made equal. 0 = filled boxes, 1 = the
+  segmenter's own outlines of the source video (or an IoU of 1 if the item has no `source_video`).
+- **mIoU, normalized**: of the edited objects. 0 = the unedited video under the edited masks, 1 = the source video.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,14 +1,11 @@
-"""The control score of one item, and the numbers it combines.
+"""The control score of one item, 0 to 1:
 
-    control = response * timing * (1 / (1 + leakage)) * identity * (1 + outline) / 2
+    control = mean(min(gain, 1 / gain)) / (1 + lag / 0.5 s) / (1 + leakage) * identity * (1 + outline) / 2
 
-response  mean over edits of the gain, which loses on both sides of 1: min(gain, 1 / gain), at least 0
-timing    1 / (1 + |lag| / HALF_LAG_S)
-leakage   mean over the edits that leave an object alone, as is identity; an undetermined factor is 1
-outline   how far outlines follow the masks: 0 = filled boxes, 1 = the ceiling
-
-So half the gain, half a second of delay, neighbors that move as much as the object, and boxes in place of outlines
-each halve it; a video that ignores its masks, or moves the wrong object, scores 0.
+Each of these halves it: half the gain, half a second of lag, neighbors that move as much as the object, or boxes
+instead of outlines. A video that ignores its masks or moves the wrong object gets 0. What cannot be determined, such as
+the identity of a single object, is not penalized. Scores of systems whose control is known:
+docs/results/accuracy.md#the-control-score.
 """
 
 from collections.abc import Sequence
@@ -62,7 +59,7 @@ def score_control(
 
 
 def combine_parts(found: ControlFit, parts: dict[str, float | None], fps: float) -> float:
-    """The score, as defined at the top of this file."""
+    """The score, as defined at the top of this file; leakage and identity are means over the edits that have them."""
     response = float(np.mean([count_down(one.gain) for one in found.edits]))
     lag_s = abs(found.lag_frames or 0.0) / fps
     leakage, identity, outline = (parts[name] for name in ("leakage", "identity", "outline"))

@@ -1,7 +1,8 @@
 """A system's control in numbers, and S_m between chance and ceiling, over the items that all systems share.
 
-Ratios are of sums over items, not means of ratios. Intervals are those of the sign-flip test over prompts
-(`intervals.py`). They describe one system; `mvideo eval compare` tests whether two systems differ.
+Ratios are of sums over items, not means of ratios. Intervals (in brackets) describe one system and come from the
+[sign-flip test](docs/reference/evaluation.md#intervals-and-p-values); `mvideo eval compare` tests whether two systems
+differ.
 """
 
 import json
@@ -125,7 +126,7 @@ def control_markdown(loaded: LoadedResult) -> str:
     note = (
         f"Over the n items that every system of a test set was measured on. In brackets: {level} intervals of the "
         f"sign-flip test over prompts, with at least {MIN_CLUSTERS} prompts. {MARK} not measured on every item of the "
-        "test set, or no item in common with the others: do not rank by it. docs/control.md"
+        "test set, or no item in common with the others: do not rank by it. docs/reference/control.md"
     )
     parts = []
     if systems:

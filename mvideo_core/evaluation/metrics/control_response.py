@@ -1,11 +1,11 @@
 """Whether a video follows its masks: what it does when they are edited, compared with what the edits request.
 
-S_m asks whether objects are where the masks want them; a video that would look the same without masks can score well.
-This metric intervenes: each item has edits of its masks (shift, scale, delay, freeze, swap, drop) and a video made
-under each (`interventions` of the manifest; `mvideo eval interventions` makes the masks, `mvideo eval generate` the
-videos). From the differences between these videos and the one without an edit it fits gain, lag, leakage and identity
-(`control.fit`), outlines without position and size, and plain overlap between chance and ceiling (`control.outlines`).
-The value is their product (`control.score`), 0 to 1; the parts are in the details. docs/control.md.
+S_m asks whether objects are where the masks place them; a video that would look the same without masks can score well,
+because the model has seen the clip in training, or because the prompt gives enough away. This metric edits the masks
+and compares the videos made under each edit with the video made without: 0 = ignores its masks, 1 = follows them. The
+details have gain, lag, leakage, identity, outlines and mIoU; docs/reference/control.md defines edits and numbers.
+
+The first step is `mvideo eval interventions`; docs/evaluation.md#control has all of them.
 """
 
 from typing import Any, Literal, Self

@@ -1,11 +1,21 @@
 """Drift: how colors, contrast and sharpness change from clip to clip of a long video, and how visible the joins are.
 
-For videos that were generated clip by clip (paper, section 3.3). Each statistic is averaged over the frames of a clip;
-its trend is the slope from clip to clip with a 95% interval that allows for autocorrelation (`drift_meter`). A trend
-need not be an error: a camera that moves from meadow to sky also changes colors, so compare with videos of the same
-prompts and masks.
+For videos that were generated clip by clip (paper, section 3.3). Each clip has eight statistics, averaged over its
+frames: mean and standard deviation of red, green and blue, contrast (standard deviation of luma), and sharpness (mean
+absolute Laplacian of luma). The trend of a statistic is its slope from clip to clip.
 
-`mask_drift` is the same for S_m.
+- `drift` is the mean of the eight statistics' |slopes| per clip: fractions of 255 for the means, of the video's own
+  mean for the others. Noise makes it positive, so compare videos of equal length.
+- `mask_drift` is the slope of S_m per clip; below 0, masks are followed less and less.
+- The details (`rows.jsonl`) have each slope with its 95% interval (`slope_red_mean`, `low_red_mean`, `high_red_mean`),
+  the number of intervals that exclude 0 (`n_drifting`), and `seam`: the change between frames across joins, divided by
+  the change elsewhere.
+- A slope needs 3 clips, its interval 8. The interval accounts for clips that resemble the previous clip (Santer et al.
+  2000), but is too narrow for short videos with strong autocorrelation (docs/results/accuracy.md#drift-of-long-videos).
+- Joins come from the `provenance.json` next to the video. Without one, set `new_frames`.
+- The suite `drift` has both metrics.
+- A trend need not be an error: a camera that moves from meadow to sky also changes colors. Compare systems on the same
+  prompts and masks.
 """
 
 import json

@@ -1,7 +1,13 @@
 """Imaging quality (VBench): MUSIQ's score of each frame, trained on SPAQ; low for noise, blur, bad exposure.
 
+The mean over frames, 0 to 100; in VBench's JSON format, 0 to 100 per video and 0 to 1 in the aggregate. It judges
+neither motion nor content: a sharp picture of the wrong thing scores well.
+
 MUSIQ's network comes from pyiqa, which is licensed for noncommercial use only and therefore not a dependency of this
-project: `pip install "mvideo[imaging]"`. Frames are scored one by one; their order does not matter.
+project:
+
+    pip install "mvideo[imaging]"
+    mvideo weights fetch musiq-spaq
 """
 
 from collections.abc import Callable

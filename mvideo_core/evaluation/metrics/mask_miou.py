@@ -1,9 +1,34 @@
-"""Mask mIoU, the paper's S_m (eq. 3): how well a video's objects match the masks it was guided by.
+"""Mask mIoU, the paper's S_m (equation 3): how well a video's objects match the masks it was guided by.
 
-A segmenter gets the box of the target mask and returns the mask it finds there; the score is the mean IoU of the two
-(`evaluation/mask_overlap.py`). The box gives away position and extent: a filled box around a disc already scores 0.79.
-To judge a score, compare it with `box_fill` in the details, with shuffled masks and with the source video as subject;
-see docs/mask_miou.md.
+In every frame of the video, SAM2 is prompted with the bounding box of the target mask and predicts a mask. The score is
+the mean IoU of target and prediction, 0 to 1, averaged over frames, then over videos. The box gives away position and
+extent: a disc and its bounding box already have an IoU of pi/4 = 0.79. So compare a score with [its
+controls](docs/evaluation.md#controls-of-s_m).
+
+- **Size and time**: masks may have any size and rate. They are resampled to the video's size (nearest pixel). If there
+  are as many masks as frames, mask k belongs to frame k; otherwise they are matched by time. In a video faster than its
+  masks, only the frame nearest to each mask counts.
+- **Predictions**: one mask per box (`multimask_output=False`), logits above 0, no hole filling.
+- **Shape**: `fit: same` accepts masks whose aspect ratio differs from the video's by up to 2%. An item's `fit` in the
+  manifest overrides the option.
+- **Shuffled** (`pairing: shuffled`): each video is scored against the next mask file in a fixed circular order, so no
+  video keeps its own masks, and systems with the same ids get the same pairs.
+- A video in which no frame counts is a failed item, not a score of 0 or 1.
+
+The details have:
+
+- `box_fill`: the score of filled boxes around the masks: agreement without any shape
+- `j`, `f`, `j_and_f`: DAVIS' region similarity and contour accuracy, averaged over frames, then over objects; 1 if both
+  masks are empty
+- `n_skipped`: frames whose target mask is empty
+- `n_between`: frames between two masks, if the video has a higher frame rate
+- `n_unmatched`: frames after the masks' end
+- `n_unmatched_masks`: masks after the video's end, which score 0
+- `n_unfound`: frames with an empty prediction, which score 0
+
+The paper names neither its SAM2 checkpoint nor its rule for empty frames and several objects, so its 77.90 and 78.34
+cannot be reproduced exactly; results record the options and the SHA-256 of the segmenter's weights. Occlusion is not
+modeled: a mask shows what should be visible.
 """
 
 from collections.abc import Iterator

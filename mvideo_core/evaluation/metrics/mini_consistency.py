@@ -1,9 +1,10 @@
 """Mini consistency: the recipe of overall consistency with a small ViCLIP trained on the mini world.
 
-A stand-in with its own name: its cosines come from a different network on a different scale. Use it to compare systems
-of the mini profile, not next to overall_consistency. Same frames (one from the middle of each eighth), same code, same
-kind of weights folder; differences: the whole frame is squeezed to the network's square instead of cropped, and texts
-have 64 tokens. The network knows only the world's words; names of the unseen classes count as "animal".
+A substitute, because VBench's networks do not work at 64x96 px: use its cosines to compare systems on the synthetic
+world, not with VBench's ([what it responds to and what it misses](docs/results/mini_metrics.md#mini_consistency)). Same
+frames (one from the middle of each eighth), same code, same kind of weights folder; differences: the whole frame is
+squeezed to the network's square instead of cropped, and texts have 64 tokens. The network knows only the world's words;
+names of the unseen classes count as "animal".
 """
 
 from typing import TYPE_CHECKING

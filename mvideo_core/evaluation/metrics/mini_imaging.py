@@ -1,8 +1,9 @@
 """Mini imaging: quality of single frames, scored by a small network trained on frames of the mini world with known
 degradations (blur, noise, JPEG blocks, the smear of a small VAE).
 
-A stand-in with its own name: its quality means closeness to clean frames of this world at 64 px, not human preference;
-do not compare it with imaging_quality (MUSIQ). It ignores content: a sharp image of nonsense scores well.
+A substitute for imaging quality on the synthetic world: 1 means as clean as the world's own frames at 64 px, 0
+degraded. That is not human preference, so do not compare it with MUSIQ's scores
+([measured](docs/results/mini_metrics.md#mini_imaging)). It ignores content: a sharp image of nonsense scores well.
 """
 
 from typing import Self

@@ -1,7 +1,15 @@
 """Motion smoothness (VBench): every second frame is predicted from its neighbors; 1 = predicted exactly.
 
-The network, AMT-S, is licensed CC BY-NC 4.0 and therefore not part of this project: it is loaded at run time from an
-installed `vbench` package. A video without motion scores best.
+The network, AMT-S, predicts frames 1, 3, 5, ...; the score is 1 - mean |difference| / 255. A still video scores about
+1, so read the score together with a measure of motion. Videos with a side below 113 px are refused, because AMT-S
+returns non-finite values for them.
+
+AMT-S is licensed CC BY-NC 4.0 (noncommercial use only) and therefore not part of this project: its code is loaded from
+an installed `vbench` package. `vbench` requires a version of transformers that this project cannot use, hence
+`--no-deps`; only AMT's files are read from it.
+
+    pip install --no-deps vbench==0.1.5
+    mvideo weights fetch amt-s
 """
 
 from collections.abc import Callable

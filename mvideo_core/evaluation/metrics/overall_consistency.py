@@ -1,8 +1,12 @@
-"""Overall consistency (VBench): cosine similarity of ViCLIP's embeddings of the video and its prompt.
+"""Overall consistency (VBench): cosine similarity of ViCLIP's embeddings of the video and its prompt, -1 to 1.
 
-Eight frames, one from the middle of each eighth of the video; short side to 224 px, center crop. The text is truncated
-to 32 tokens, so long prompts are scored by their beginning: score the short prompt even if an augmented one was used
-for generation.
+    mvideo weights fetch viclip-l-14
+
+Eight frames count, one from the middle of each eighth of the video, resized to 224 px on the short side and
+center-cropped (which removes a sixth of the width on each side of a 480 x 720 frame).
+
+The prompt is truncated to **32 tokens**, so only the beginning of an augmented prompt would be scored. Put the short
+prompt into `prompt` and the long one into `prompt_generation`, as was done for CogVideoX's results on the leaderboard.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Temporal flickering (VBench): mean absolute difference between neighboring frames, 1 = no change.
+"""Temporal flickering (VBench): 1 - mean |f(t) - f(t+1)| / 255; 1 = no change between neighboring frames.
 
-A static or nearly static video scores best, so VBench's standard mode scores only static prompts, after an optical-flow
-filter. The filter is not part of this metric.
+It reacts to any change, so VBench scores only prompts for static scenes, and first removes videos with motion. This
+project has no such filter: compare only videos of the same prompts.
 """
 
 from itertools import pairwise

@@ -2,8 +2,8 @@
 
     MVIDEO_VBENCH_PYTHON=/path/of/vbench-env/bin/python pytest -m vbench -s tests/mvideo_core/evaluation
 
-docs/metrics.md says how to make the environment. Run by that environment's own Python, imaging quality and motion
-smoothness take part too: their networks come from packages in it. Needs 2 GB of disk and some minutes.
+docs/reference/metrics.md says how to make the environment. Run by that environment's own Python, imaging quality and
+motion smoothness take part too: their networks come from packages in it. Needs 2 GB of disk and some minutes.
 """
 
 import importlib.util

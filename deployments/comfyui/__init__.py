@@ -1,7 +1,15 @@
-"""Nodes for ComfyUI, which loads this folder as it is: link it into `ComfyUI/custom_nodes` (docs/comfyui.md).
+"""Nodes for masks and long videos. Links between them carry every object losslessly, with its name and the frame rate.
 
-All work is in the packages below; a node only converts. ComfyUI runs in an environment in which mvideo is installed.
+- *Masks to MASK* and *MASK to Masks* convert to and from the type of other nodes.
+- The model has a type of its own, because ComfyUI's samplers would misread it as a MODEL.
+- The sampler takes masks of any size, rate and length, like `mvideo generate`; `seconds` 0 means as long as the masks.
+  Each request has its own folder below ComfyUI's output folder. A stopped request resumes with its first missing clip.
+- *Extract Masks* takes images or a video file, and any detector and segmenter with its weights.
+- Paths to read can be relative to ComfyUI's input folder. Nodes write only below its output folder, and number their
+  files.
 """
+
+# ComfyUI loads this folder as it is, in an environment in which mvideo is installed. A node only converts.
 
 from mvideo.deployments.comfyui.mask_nodes import MASK_NODES
 from mvideo.deployments.comfyui.video_nodes import VIDEO_NODES

@@ -1,4 +1,4 @@
-"""mvideo world make | gallery: the synthetic world with exact ground truth (docs/world.md)."""
+"""mvideo world make | gallery: the synthetic world with exact ground truth (docs/reference/world.md)."""
 
 from typing import Literal
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mvideo_core.base.registry import Registry
-from tests.reference import HEADER, cell, code, table
+from tests.reference import HEADER, cell, code, table, tables
 
 OPTIONS_OF = {
     "scene detector": "scene-detector", "clip filter": "clip-filter", "detector": "detector", "segmenter": "segmenter",
@@ -173,6 +173,23 @@ PAGES: dict[str, Page] = {
             Entry("Non-finite steps", "mvideo_core.training.diagnosis"),
             Entry("Compilation", "mvideo_core.training.callbacks.warm_up"),
         ),
+    ),
+    "world.md": Page(
+        "The synthetic world",
+        "What it measures: [accuracy](../results/accuracy.md).",
+        (
+            Entry("", "mvideo_core.miniworld.world"),
+            Entry("Classes", "mvideo_core.miniworld.world.kinds", made=tables.world_classes),
+            Entry("Shots", "mvideo_core.miniworld.world.sample"),
+            Entry("Objects to find", "mvideo_core.miniworld.world.render"),
+            Entry("Source videos", "mvideo_core.miniworld.world.source"),
+            Entry("Truth files", "mvideo_core.miniworld.world.truth"),
+        ),
+    ),
+    "comfyui.md": Page(
+        "Nodes for ComfyUI",
+        "How to install and use them: [ComfyUI](../comfyui.md).",
+        (Entry("", "mvideo.deployments.comfyui", made=tables.comfyui_nodes),),
     ),
     "masks.md": Page(
         "Masks",

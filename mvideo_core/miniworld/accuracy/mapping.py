@@ -24,7 +24,7 @@ Rect = tuple[int, int, int, int]
 
 MIN_AREA_FRAC = 0.0012
 MIN_VISIBLE_FRAC = 0.3
-"""What counts as an object to be found on a frame; the world's own rule (docs/world.md)."""
+"""What counts as an object to be found on a frame; the world's own rule (docs/reference/world.md)."""
 
 
 @dataclass(frozen=True)

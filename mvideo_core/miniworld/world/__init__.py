@@ -1,17 +1,24 @@
-"""The mini world: deterministic procedural video with exact ground truth. See docs/world.md.
+"""The mini world: procedural video with exact ground truth, to measure the accuracy of every stage without downloads.
 
-    spec = sample_shot(seed=7, split="train")                       # a ShotSpec: scene, camera, actors
-    for frame in render_shot(spec, 33, 288, 192, fps=8):       # any size and frame rate: the same world
-        frame.rgb, frame.visible, frame.amodal, frame.boxes()  # (H,W,3) u8, (N,H,W) bool, (N,H,W) bool, (N,4) xyxy
-    still = sample_frame(seed=7, width=288, height=192)        # Sample: rgb, boxes_xyxy, labels, masks, ignored_xyxy
+```
+mvideo world make world/ --videos 8 --split heldout     # mp4 files, and their ground truth in truth/
+mvideo world gallery world/                             # world/gallery/index.html: every class, every shot
+mvideo accuracy --workspace ws --world world/           # after the pipeline has run on world/
+```
 
-Splits "train", "val" and "heldout" are disjoint lists of seeds 0, 1, 2, ...; the seven unseen classes appear only with
-`unseen=True`, which must not be used for training. Same arguments, same bytes.
+The same arguments give the same bytes. In Python:
 
-    make_world("world/", n_videos=8, split="heldout")              # multi-shot mp4s with a truth file each
-    truth = read_truth("world/truth/mini_heldout_00000.json")      # cuts, shots, objects per frame, captions, camera
-    masks = read_masks("world/truth/mini_heldout_00000.json", truth.shots[0])   # MaskSequence, source pixels
-    make_gallery("world/")                                         # index.html and a contact sheet of every class
+```python
+from mvideo_core.miniworld.world import make_world, read_masks, read_truth, render_shot, sample_frame, sample_shot
+
+still = sample_frame(seed=7, width=288, height=192)      # rgb, boxes_xyxy, labels, masks, ignored_xyxy
+spec = sample_shot(seed=7, split="train")                # scene, camera, actors: plain frozen dataclasses
+for frame in render_shot(spec, 33, 720, 480, fps=8):     # any size and rate: the same world
+    frame.rgb, frame.visible, frame.amodal, frame.boxes(), frame.camera   # (N, H, W) masks of N objects
+make_world("world/", n_videos=8, split="heldout")        # source videos of several shots
+truth = read_truth("world/truth/mini_heldout_00000.json")
+masks = read_masks("world/truth/mini_heldout_00000.json", truth.shots[0])   # MaskSequence, source pixels
+```
 """
 
 from mvideo_core.miniworld.world.captions import describe

@@ -1,4 +1,7 @@
-"""The classes of the world: appearance, actions, placement. Shapes register themselves here."""
+"""The classes of the world and their actions. Eighteen have names of COCO.
+
+The other seven, the unseen classes, are only in shots drawn with `unseen=True`, never in training.
+"""
 
 import functools
 import importlib

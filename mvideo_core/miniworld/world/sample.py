@@ -1,6 +1,9 @@
-"""Sample a shot from a seed: scene, exposure, camera, actors and actions.
+"""A shot, drawn from a seed: scene, exposure, camera, objects and their actions. A shot is the same on every platform.
 
-Uses Python's generator, seeded with text, so that a seed gives the same shot on every platform.
+- **Splits**: `train`, `val` and `heldout` are three unlimited lists of seeds; no shot of one list occurs in another.
+- **Objects**: 1 to 6. Solo 16%, few 40%, crossing 16%, behind an occluder 12%, leaving and re-entering 8%, crowd 8%.
+- **Scenes**: meadow, street, room, lake, snow, desert, hall, forest; clutter without a class, also in front of objects.
+- **Camera**: static, pan, tilt, zoom (0.82 to 1.45), follow; hand-held shake in half of the shots.
 """
 
 import math

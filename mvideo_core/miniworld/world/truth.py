@@ -1,9 +1,13 @@
-"""Ground-truth file of a source video: JSON plus packed masks, read lazily.
+"""Ground truth of a source video: a JSON file, and masks in source pixels.
 
-folder/<name>.mp4
-folder/truth/<name>.json                          SourceTruth
-folder/truth/<name>.shot000.visible.masks         mvideo_core.masks, one file per shot
-folder/truth/<name>.shot000.amodal.masks
+    <name>.mp4
+    truth/<name>.json                          the rest of the ground truth
+    truth/<name>.shot000.visible.masks         what is visible of each object, one file per shot
+    truth/<name>.shot000.amodal.masks          the full silhouettes
+
+The JSON file has size, rate, cuts and shots and, per object, class, action, direction, color, depth rank, and for each
+frame the box of the visible part, its area and the full area. The rendering is version 1; a change to it gets a new
+number.
 """
 
 import json

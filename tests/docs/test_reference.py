@@ -1,6 +1,7 @@
 """docs/reference is what the code says now, and the code has nothing that it leaves out."""
 
 import ast
+import importlib
 import re
 from functools import cache
 
@@ -10,6 +11,7 @@ from tests.docs.help_pages import HelpPage, every_page
 from tests.docs.shell_lines import PAGES
 from tests.reference import FOLDER, REPOSITORY, pages
 from tests.reference.docstrings import PAGES as PAGES_OF_DOCSTRINGS
+from tests.reference.docstrings import Entry, fields_table
 from tests.reference.options import every_record, nested
 from tests.reference.variables import LIBRARIES, READ, TESTS, reads, reads_of
 
@@ -56,6 +58,13 @@ def section_rows() -> dict[tuple[str, ...], list[list[str]]]:
 def test_the_page_is_what_the_code_says(name: str) -> None:
     stored = (FOLDER / name).read_text(encoding="utf-8")
     assert stored == made()[name], f"docs/reference/{name} is out of date; run `python -m tests.reference`"
+
+
+@pytest.mark.parametrize("entry", [one for page in PAGES_OF_DOCSTRINGS.values() for one in page.entries if one.fields])
+def test_every_field_of_a_record_is_explained(entry: Entry) -> None:
+    module, _, name = entry.source.partition(":")
+    record = getattr(importlib.import_module(module), name)
+    assert re.findall(r"^\| `(\w+)`", fields_table(record), re.MULTILINE) == list(record.model_fields)
 
 
 def test_every_page_is_compared() -> None:

@@ -1,11 +1,23 @@
 """Caches between denoising steps: diffusers' hooks on this model's blocks.
 
 Neighboring steps compute nearly the same; a cache skips blocks or attention and reuses an earlier step's results. The
-numbers change, so nothing here is on by default. `MVideoPipeline` names its calls to the hooks (`cache_context`) and
-clears them before each clip, since a clip must not see the results of another.
+numbers change, so no cache is on by default. Caches do not work in training or with compiled blocks, and each clip
+starts with empty ones.
 
-Importing this file registers the block and its attention processor with diffusers, which looks them up by class.
+`mvideo generate --set options.cache.kind=...` has two of them. In Python, `pipeline.transformer.enable_cache(config)`
+accepts the cache configurations of diffusers 0.42:
+
+| diffusers | Here |
+|---|---|
+| `FirstBlockCacheConfig`, `SeaCacheConfig`, `TaylorSeerCacheConfig`, `LayerSkipConfig` | work |
+| `PyramidAttentionBroadcastConfig` | works; pass `current_timestep_callback=lambda: pipeline.current_timestep` |
+| `FasterCacheConfig` | works with exactly two branches (text guidance only), else refused; needs the same callback |
+| `MagCacheConfig` | works with the `mag_ratios` of your model, which `calibrate=True` prints |
+| `TextKVCacheConfig` | refused: it is specific to the blocks of NucleusMoE |
 """
+
+# Importing this file registers the block and its attention processor with diffusers, which looks them up by class.
+# `MVideoPipeline` names its calls to the hooks (`cache_context`).
 
 import contextlib
 from collections.abc import Iterator

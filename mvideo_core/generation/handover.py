@@ -1,9 +1,13 @@
 """What one clip hands to the next: its last frame or latent (appearance), and a low-resolution copy of all
 frames (motion).
 
-The paper passes frames: decode, round to uint8, re-encode. Latents skip the VAE, but they are not quite
-what the model was trained on: there, appearance is one frame encoded alone, and motion is encoded at low resolution.
-See docs/results/accuracy.md for which drifts less. Shape letters: T frames, F latent frames, C channels, H, W.
+The paper passes frames: decode, round to uint8, re-encode. With `options.handover: latents` they skip the VAE, but such
+latents are not quite what the model was trained on: there, appearance is one frame encoded alone, and motion is encoded
+at low resolution. `options.match_statistics: true` adjusts both conditions, so that each channel has the mean and
+standard deviation of the first clip; the clips in the video are not adjusted. Which drifts less:
+docs/results/accuracy.md#drift-of-long-videos.
+
+Shape letters: T frames, F latent frames, C channels, H, W.
 """
 
 from dataclasses import dataclass

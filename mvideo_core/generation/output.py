@@ -1,11 +1,17 @@
 """The folder of one generated video: what is finished, and how a killed run resumes.
 
-video.mp4          all clips, once they are finished
-provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
-conditions/        masks.masks, and for each clip after the first appearance-0001.png and motion-0001.mp4
-clips/0000.mp4     new frames of each clip, viewable while the next one is generated
-clips/last.npz     the last finished clip (`handover.LastClip`), from which the next one is conditioned
-clips/done.json    the request's digest, and what is finished
+| File | Contents |
+|---|---|
+| `video.mp4` | all clips, joined without re-encoding |
+| `provenance.json` | prompt, options, SHA-256 of base and adapter, source and edits of the masks, versions, seeds, times |
+| `conditions/masks.masks` | the masks used: on the model's grid, the selected objects only, one per frame |
+| `conditions/appearance-0001.png`, `motion-0001.mp4` | the other conditions of each later clip, if made from frames |
+| `clips/0000.mp4` ... | new frames of each clip, viewable while the next one is generated |
+| `clips/last.npz` | the last finished clip, on which the next one is conditioned |
+| `clips/done.json` | the request's digest, and what is finished |
+
+A folder holds one request: with a different prompt, option, mask, base or adapter, the command is refused, unless
+`--overwrite` replaces the old video. A second process in the same folder is refused while the first is running.
 """
 
 import os

@@ -141,6 +141,16 @@ PAGES: dict[str, Page] = {
             Entry("Adapters for other programs", "mvideo_core.cogvideox.adapter_export"),
         ),
     ),
+    "generation.md": Page(
+        "Generation",
+        "How [`mvideo generate`](../generation.md) makes a long video, and what it writes.",
+        (
+            Entry("Clips", "mvideo_core.generation.long_video"),
+            Entry("What a clip hands over", "mvideo_core.generation.handover"),
+            Entry("Files", "mvideo_core.generation.output"),
+            Entry("Caches between steps", "mvideo_core.cogvideox.caching"),
+        ),
+    ),
     "latents.md": Page(
         "Latents",
         "What [`mvideo encode`](../training.md#cache-latents) writes and training reads.",

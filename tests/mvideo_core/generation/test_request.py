@@ -68,7 +68,7 @@ def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_
 
 
 def test_the_masks_kept_are_those_used(square: MaskSequence, adapter: Path, loaded: Loaded, tmp_path: Path) -> None:
-    """docs/generation.md: the chosen objects, one mask for each frame of the video."""
+    """docs/reference/generation.md: the chosen objects, one mask for each frame of the video."""
     masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
     for name, options, numbers in (
         ("short", {"seconds": 1.5}, list(range(13))),

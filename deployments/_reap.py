@@ -1,10 +1,12 @@
-"""Runs that Prefect considers alive although they are not: found by looking for their processes, then corrected.
+"""Runs that Prefect considers alive although they are not: found by looking for their processes, then corrected
+(`mvideo server reap`, and `up` and `watch`).
 
-A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running forever; nothing can retry
-them, and they hold slots of limited queues. Facts and upstream issues: docs/results/prefect.md.
+A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running; nothing can retry them, and
+they hold slots of limited queues (docs/results/prefect.md). Without `reap`, an automation marks them Crashed after
+`silent_s` of the server host's environment; `mvideo server up` and `register` create it, `prefect deploy` does not.
 
-Only runs of our deployments are checked, by their tag, and the runs that their flows started: a server may hold runs of
-other teams, whose processes are not our business.
+Only runs of deployments with the tag `mvideo`, and the runs that their flows started, are checked. Runs of other teams
+are never marked Crashed or retried.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,4 +1,24 @@
-"""A Prefect server with its workers on this machine: up, down, status, reap, watch. Also used by tests."""
+"""A Prefect server with its workers on this machine.
+
+`mvideo server watch` is `up` in the foreground: it restarts dead processes, repairs lost runs as `reap` does, and
+retries crashed ones (at most `--max-runs` starts each). As a systemd unit:
+
+```
+[Unit]
+Description=MVideo workers
+After=network-online.target
+
+[Service]
+WorkingDirectory=/opt/mvideo
+ExecStart=/opt/mvideo/.venv/bin/mvideo server watch
+Restart=always
+KillMode=mixed
+TimeoutStopSec=60
+
+[Install]
+WantedBy=multi-user.target
+```
+"""
 
 import logging
 import os

@@ -2,9 +2,10 @@
 
 When the process of a run dies, Prefect reports the crash twice: the executor immediately, and the worker again after
 the crash hooks, for which it starts a process whether there are hooks or not (11 s later in our trial with Prefect
-3.9.1). A retry in between is reset to Crashed by the second report. Prefect 3.9.1 marks reports that were not delivered
-(`crash_unreported`), but its process worker ignores the mark.
+3.9.1). A retry in between is reset to Crashed by the second report, so with a plain worker wait 15 s before you retry.
 """
+
+# Prefect 3.9.1 marks reports that were not delivered (`crash_unreported`), but its process worker ignores the mark.
 
 import sys
 from dataclasses import replace

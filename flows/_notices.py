@@ -1,4 +1,14 @@
-"""What a flow shows on its Artifacts page: failed items, the funnel, and the location of dataset and report."""
+"""What a flow shows on its Artifacts page.
+
+| Artifact | Contents |
+|---|---|
+| `<stage>-progress` | parts, items, rate and time left |
+| `<stage>-failed` | items with errors |
+| `funnel` | how many items each stage kept |
+| `overlays` | masks drawn over some clips |
+| `report` | paths of report and dataset |
+| `warnings` | why a run is `CompletedWithWarnings` |
+"""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,4 +1,6 @@
-"""The two ways a function becomes a Prefect task here. Nothing else uses `@task`."""
+"""When a task is retried by itself: after disk errors, network errors and an unreachable caption server; three times on
+the CPU, twice on a GPU. Wrong options, missing weights and too many failed items are not retried.
+"""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar

@@ -3,7 +3,7 @@
 | File | Contents |
 |---|---|
 | `video.mp4` | all clips, joined without re-encoding |
-| `provenance.json` | prompt, options, SHA-256 of base and adapter, source and edits of the masks, versions, seeds, times |
+| `provenance.json` | prompt, options, SHA-256 of base and adapter, origin of the masks, versions, seed, seconds |
 | `conditions/masks.masks` | the masks used: on the model's grid, the selected objects only, one per frame |
 | `conditions/appearance-0001.png`, `motion-0001.mp4` | the other conditions of each later clip, if made from frames |
 | `clips/0000.mp4` ... | new frames of each clip, viewable while the next one is generated |

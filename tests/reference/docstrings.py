@@ -151,6 +151,18 @@ PAGES: dict[str, Page] = {
             Entry("Caches between steps", "mvideo_core.cogvideox.caching"),
         ),
     ),
+    "runs.md": Page(
+        "Runs",
+        "What a run under [Prefect](../operations.md) shows, and what happens to it when something dies.",
+        (
+            Entry("Artifacts", "mvideo.flows._notices"),
+            Entry("Retried tasks", "mvideo.tasks._decorators"),
+            Entry("Lost runs", "mvideo.deployments._reap"),
+            Entry("Crashes reported twice", "mvideo.deployments.worker"),
+            Entry("Under systemd", "mvideo.deployments.stack"),
+            Entry("Relative paths", "mvideo.flows._root"),
+        ),
+    ),
     "latents.md": Page(
         "Latents",
         "What [`mvideo encode`](../training.md#cache-latents) writes and training reads.",

@@ -5,7 +5,7 @@ python -m benchmarks.published WEIGHTS load cogvideox-2b                      by
 python -m benchmarks.published WEIGHTS plain ADAPTER                          an adapter in plain diffusers
 
 Names, nesting, shapes and dtypes are those of the public files; only the values are random. A loader that loads these
-files also loads the real ones. Sources of the layouts: docs/guide.md names each publisher.
+files also loads the real ones. Sources of the layouts: mvideo_core/weights/entries names each publisher.
 """
 
 import argparse

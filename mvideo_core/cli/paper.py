@@ -24,6 +24,10 @@ def reproduce(
 
     If stopped or killed, rerun the command to resume. To run the same steps as a deployment, visible in the UI:
     prefect deployment run reproduce-paper
+
+    For your own footage, start from a copy of deployments/paper/mini.yaml: give each of the three collections (train,
+    unseen, complex) a `folder`, choose a `pipeline` with public weights, and set `suite: paper`. Leave `processes` at 1
+    on a GPU machine. In a deployment with gpus=4, the workers of the queue `gpu` share the videos and their scores.
     """
     from mvideo_core.paper.options import PROFILES, load_profile
     from mvideo_core.paper.reproduce import finish

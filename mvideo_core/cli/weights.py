@@ -97,8 +97,11 @@ def fetch_(
 ) -> None:
     """Fetch models from their publishers: linked from the Hugging Face cache or downloaded, and checked by digest.
 
-    If stopped or interrupted, rerun the command to continue. Uses HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and
-    proxies.
+    Only the files that are used are downloaded. If stopped or interrupted, rerun the command to continue. Uses
+    HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE (only the cache) and proxies.
+
+    If the catalog gives no commit for a repository, `main` is fetched; `fetched.json` in the folder records the commit,
+    and later fetches keep it.
     """
     wanted = [weights_needed.Needed(name, "", "") for name in names or []]
     wanted += weights_needed.of_profile(for_profile) if for_profile else []

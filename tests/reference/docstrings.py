@@ -1,9 +1,10 @@
 """Pages of docs/reference made from docstrings: what a metric, a format or a model class is, as its own file says it.
 
 A page lists entries. An entry is a module, an object ("module:name"), a mapping of words to their meanings, which
-becomes a table, or a registry, which gives a section per member with the docstring of the member's module, or a table
-of members that have a line `about`. Docstrings are Markdown; `docs/data.md#resume` becomes a link, and what follows
-`Args:`, `Returns:` and the like is left out, except the `Attributes:` of an entry with `fields`.
+becomes a table, or a registry, which gives a section per member with the docstring of the member's module (after that
+of the registry's module, if the entry has a heading), or a table of members that have a line `about`. Docstrings are
+Markdown; `docs/data.md#resume` becomes a link, and what follows `Args:`, `Returns:` and the like is left out, except
+the `Attributes:` of an entry with `fields`.
 """
 
 import importlib
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mvideo_core.base.registry import Registry
+from mvideo_core.shards.exports import ExportFormat
 from tests.reference import HEADER, cell, code, table, tables
 
 OPTIONS_OF = {
@@ -83,6 +85,14 @@ def paper_rows() -> str:
 
 
 PAGES: dict[str, Page] = {
+    "formats.md": Page(
+        "Dataset formats",
+        "[How to export and import](../formats.md).",
+        (
+            Entry("Export", "mvideo_core.shards.exports:EXPORTS"),
+            Entry("Import", "mvideo_core.shards.imports:IMPORTS"),
+        ),
+    ),
     "metrics.md": Page(
         "Metrics",
         "What a [suite](../evaluation.md#suites) can measure.",
@@ -290,8 +300,8 @@ def _section(entry: Entry) -> str:
         return f"{heading}\n{prose(thing)}\n{note}"
     if all(hasattr(thing.get(name), "about") for name in thing.names()):
         return f"{heading}\n{_lines(thing)}{note}"
-    level = "###" if entry.heading else "##"
-    return heading + note + "".join(f"\n{level} {_members(thing, names)}\n" for names in _by_module(thing))
+    level, about = ("###", f"\n{prose(sys.modules[module])}\n") if entry.heading else ("##", "")
+    return heading + about + note + "".join(f"\n{level} {_members(thing, names)}\n" for names in _by_module(thing))
 
 
 def _lines(registry: "Registry[Any]") -> str:
@@ -314,9 +324,17 @@ def _home(member: Any) -> str:
 
 
 def _members(registry: "Registry[Any]", names: list[str]) -> str:
-    """Heading and docstring of a module with its members, and links to their options."""
-    text = prose(sys.modules[_home(registry.get(names[0]))])
+    """Heading and docstring of a module with its members, what only a format has, and links to their options."""
+    first = registry.get(names[0])
+    text = prose(sys.modules[_home(first)]) + (_format_facts(first) if hasattr(first, "losses") else "")
     kind = OPTIONS_OF.get(registry.kind)
     links = [f"[`{name}`](options.md#{kind}-{name})" for name in names] if kind else []
     after = f"\n\nOptions: {', '.join(links)}." if links else ""
     return f"{', '.join(f'`{name}`' for name in names)}\n\n{text}{after}"
+
+
+def _format_facts(chosen: Any) -> str:
+    """Files of an export or import format, its readers, and what does not survive."""
+    readers = [f"For: {chosen.title}."] if issubclass(chosen, ExportFormat) else []
+    lost = "; ".join(re.sub(r"^(.*?): (.*)$", r"\1 (\2)", one) for one in chosen.losses)
+    return f"\n\n{prose(chosen)}\n\n{' '.join([*readers, *[f'Not kept: {lost}.'] * bool(lost)])}"

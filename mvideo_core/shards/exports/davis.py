@@ -17,14 +17,17 @@ from mvideo_core.shards.exports._files import (
 )
 
 SIZE = "480p"
-"""The folder that readers of DAVIS expect; frames keep their size."""
+"""The folder that readers of DAVIS expect."""
 
 LISTS = {"train": "train.txt", "test": "val.txt"}
 
 
 @EXPORTS.register("davis")
 class Davis(ExportFormat):
-    """JPEGImages/480p/KEY, Annotations/480p/KEY, ImageSets/2017/train.txt and val.txt (our test split)."""
+    """Files: `JPEGImages/480p/KEY/`, `Annotations/480p/KEY/` (0 is background, n the n-th object), and
+    `ImageSets/2017/train.txt` and `val.txt` (the test split). `480p` is only the name of the folder; frames keep their
+    size.
+    """
 
     title = "DAVIS 2017 (davis2017-evaluation, XMem, Cutie, SAM 2)"
     losses = (OVERLAPS, LABELS, CAPTIONS, RATE, JPEG)

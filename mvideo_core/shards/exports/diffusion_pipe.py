@@ -9,7 +9,7 @@ from mvideo_core.shards.exports._files import ABSOLUTE, MASKS, Sizes, toml_text,
 
 @EXPORTS.register("diffusion-pipe")
 class DiffusionPipe(ExportFormat):
-    """SPLIT/videos/KEY.mp4 and KEY.txt, SPLIT/dataset.toml with an absolute path."""
+    """Files: `SPLIT/videos/KEY.mp4` and `KEY.txt`, `SPLIT/dataset.toml`."""
 
     title = "diffusion-pipe"
     losses = (MASKS, ABSOLUTE)

@@ -34,8 +34,8 @@ COLUMNS = {
 
 @EXPORTS.register("huggingface")
 class HuggingFace(ExportFormat):
-    """SPLIT/videos/KEY.mp4, SPLIT/masks/KEY.mp4 (lossless gray label maps), SPLIT/metadata.jsonl, README.md,
-    croissant.json.
+    """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/masks/KEY.mp4` (lossless gray label maps), `SPLIT/metadata.jsonl`,
+    `README.md`, and `croissant.json`, metadata for dataset search engines.
 
     Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`, and the source: `video_id`,
     `source_url`, `licence`, `start_s`, `end_s`. Value n of a mask is label n, from 1.

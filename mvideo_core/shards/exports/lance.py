@@ -19,9 +19,8 @@ STAGED = ".staged"
 
 @EXPORTS.register("lance")
 class Lance(ExportFormat):
-    """SPLIT.lance: `key`, `text`, `fps`, `width`, `height`, `labels`, the source, `masks`, `video`.
-
-    `masks` has T lists of N COCO counts, `video` the content of the mp4.
+    """A table `SPLIT.lance` with the columns `key`, `text`, `fps`, `width`, `height`, `labels`, the source, `masks`
+    (frames x objects of COCO counts) and `video` (the bytes of the mp4). Needs `pip install "mvideo[lance]"`.
 
     Raises:
         ModelError: the package pylance is not installed.

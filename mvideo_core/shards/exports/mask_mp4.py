@@ -8,7 +8,7 @@ from mvideo_core.shards.exports._files import OVERLAPS, number_maps, write_clip,
 
 @EXPORTS.register("mask-mp4")
 class MaskMp4(ExportFormat):
-    """SPLIT/videos/KEY.mp4, SPLIT/masks/KEY.mp4, SPLIT/metadata.jsonl.
+    """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/masks/KEY.mp4`, `SPLIT/metadata.jsonl`.
 
     The gray level of each object is in the metadata: 255 for a single object, else 1, 2, ... in the order of the ids.
     """

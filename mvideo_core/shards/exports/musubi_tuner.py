@@ -18,7 +18,7 @@ from mvideo_core.shards.exports._files import (
 
 @EXPORTS.register("musubi-tuner")
 class MusubiTuner(ExportFormat):
-    """SPLIT/videos/KEY.mp4, SPLIT/control/KEY.mp4, SPLIT/metadata.jsonl, SPLIT/dataset.toml with absolute paths."""
+    """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/control/KEY.mp4`, `SPLIT/metadata.jsonl`, `SPLIT/dataset.toml`."""
 
     title = "musubi-tuner, with control videos"
     losses = (OBJECTS, RATE, ABSOLUTE)

@@ -10,9 +10,9 @@ from mvideo_core.shards.exports._files import OVERLAPS, number_maps, write_clip,
 
 @EXPORTS.register("npz")
 class Npz(ExportFormat):
-    """SPLIT/videos/KEY.mp4, SPLIT/masks/KEY/all_masks.npz with `arr_0` (T, H, W) uint8, SPLIT/metadata.jsonl.
-
-    Value n is object n of the metadata's `object_ids` and `labels`, counted from 1; 0 is background.
+    """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/masks/KEY/all_masks.npz` with `arr_0` (T, H, W) uint8, and
+    `SPLIT/metadata.jsonl`. Value n is object n of the metadata's `object_ids` and `labels`, counted from 1; 0 is
+    background.
     """
 
     title = "NumPy"

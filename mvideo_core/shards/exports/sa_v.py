@@ -12,10 +12,12 @@ from mvideo_core.shards.exports._files import write_clip
 
 @EXPORTS.register("sa-v")
 class SaV(ExportFormat):
-    """SPLIT/KEY.mp4 and SPLIT/KEY_manual.json; `caption`, `source` and `masklet_label` are extra fields.
+    """Files: `SPLIT/KEY.mp4` and `SPLIT/KEY_manual.json`; `caption`, `source` and `masklet_label` are additions that
+    other readers ignore.
 
-    Every frame has masks, so readers need `annot_sample_rate=1` (`ann_every=1`) instead of SA-V's own 4. There is no
-    `fps` field: SAM 2's loader reads it as the rate of the masks and requires that it divides 24.
+    Every frame has masks, so set the reader's `annot_sample_rate` (or `ann_every`) to 1; its default, 4, is for SA-V's
+    own annotations. There is no field `fps`: SAM 2's loader reads it as the rate of the masks and requires that it
+    divides 24.
     """
 
     title = "SA-V (SAM 2's SAVDataset and training code, pycocotools)"

@@ -15,7 +15,9 @@ from mvideo_core.shards.exports._files import JPEG, json_list, write_jpegs
 
 @EXPORTS.register("youtube-vis")
 class YouTubeVis(ExportFormat):
-    """SPLIT/JPEGImages/KEY/, and SPLIT/instances.json; a video has `caption`, `fps`, `source` as well."""
+    """Files: `SPLIT/JPEGImages/KEY/`, and `SPLIT/instances.json` with run lengths, boxes and areas per object and
+    frame; `caption`, `fps` and `source` of a video are additions that other readers ignore.
+    """
 
     title = "YouTube-VIS and COCO JSON (pycocotools, MMDetection, Detectron2)"
     losses = (JPEG,)

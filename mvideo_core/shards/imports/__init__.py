@@ -1,4 +1,13 @@
-"""Formats that a dataset can be imported from, one file each: the reverse of `shards.exports`."""
+"""Layouts that `mvideo dataset import` reads. NAME is the name of a sample.
+
+- Object ids are numbered from 0; scores, which no format has, are 0.
+- Folders and lists whose names begin with `test` or `val` go to the test split, all others to the train split. Without
+  folders or lists of splits, everything goes to the train split.
+- H.264 clips in an mp4 are copied unchanged; all others are re-encoded.
+- A sample is left out and named if it is damaged, if its frames and masks differ in number or size, or if its list has
+  a value of the wrong type (a caption that is a number) or another frame rate than the file.
+- Polygons, and COCO lists of single images, are refused.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A Hugging Face video folder with masks, as our export writes it."""
+"""A Hugging Face video folder with masks, as the export writes it."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +17,7 @@ SOURCE = {
 
 @IMPORTS.register("huggingface")
 class HuggingFace(ImportFormat):
-    """SPLIT/metadata.jsonl with `file_name`, `masks_file_name` and `labels`; value n of a mask is label n, from 1."""
+    """`SPLIT/metadata.jsonl` with `file_name`, `masks_file_name` and `labels`; value n of a mask is label n, from 1."""
 
     title = "Hugging Face video folder of our export"
     losses = (IDS,)

@@ -16,7 +16,9 @@ ALONE = [255]
 
 @IMPORTS.register("mask-mp4")
 class MaskMp4(ImportFormat):
-    """SPLIT/metadata.jsonl as our export writes it, or SPLIT/videos/NAME.mp4 and SPLIT/masks/NAME.mp4."""
+    """Files: `SPLIT/metadata.jsonl` as the export writes it, or without it `SPLIT/videos/NAME.mp4` and
+    `SPLIT/masks/NAME.mp4`.
+    """
 
     title = "mask videos beside clips"
     losses = (IDS,)

@@ -31,7 +31,9 @@ PICTURES = "JPEGImages"
 
 @IMPORTS.register("youtube-vis")
 class YouTubeVis(ImportFormat):
-    """SPLIT/instances.json and SPLIT/JPEGImages/NAME/, or both without SPLIT. The list is held in memory."""
+    """Files: `SPLIT/instances.json` (run lengths, also uncompressed) and `SPLIT/JPEGImages/NAME/`, or both without
+    SPLIT. A list without `fps` needs `--fps`. The list is held in memory.
+    """
 
     title = "YouTube-VIS and COCO JSON of videos"
     losses = (IDS, JPEG)

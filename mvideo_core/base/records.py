@@ -225,14 +225,22 @@ class MaskRow(Row):
 
 
 class ObjectPhrase(Record):
-    """What is said about one object of a clip. All words are "" if there is no phrase.
+    """With `caption.phrases`, every `CaptionRow` and every sample's `.json` has a list `phrases`, with one entry per
+    kept object in the order of the mask file:
+
+    ```json
+    {"object_id": 0, "label": "dog", "color": "brown", "action": "moves to the left", "place": "center",
+     "phrase": "a brown dog in the center that moves to the left", "reason": ""}
+    ```
+
+    What is unknown is an empty text; `reason` says why there is no phrase.
 
     Attributes:
         object_id: index into the mask file, as in ObjectStats.
         label: its class.
         color, action, place: its main color, what it does, and where in the picture it is; "" if unknown.
         phrase: all of that, as one noun phrase.
-        reason: why there is no phrase (docs/captions.md); "" if there is one.
+        reason: why there is no phrase (docs/reference/captions.md); "" if there is one.
     """
 
     object_id: int

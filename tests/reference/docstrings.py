@@ -93,6 +93,29 @@ PAGES: dict[str, Page] = {
             Entry("Import", "mvideo_core.shards.imports:IMPORTS"),
         ),
     ),
+    "captions.md": Page(
+        "Captions",
+        "[How to](../captions.md).",
+        (
+            Entry("Captioners", "mvideo_core.perception.captioning:CAPTIONERS"),
+            Entry("Cleaned and refused answers", "mvideo_core.perception.captioning.clean"),
+            Entry("Reasons", "mvideo_core.perception.captioning.clean:REASONS"),
+            Entry("Codes of `cleaned`", "mvideo_core.perception.captioning.clean:CODES"),
+            Entry("Phrases per object", "mvideo_core.base.records:ObjectPhrase"),
+            Entry("", "mvideo_core.perception.captioning.phrases"),
+            Entry("", "mvideo_core.perception.captioning.marked"),
+            Entry("", "mvideo_core.perception.captioning.marked:REASONS"),
+        ),
+    ),
+    "dataset.md": Page(
+        "Dataset pipeline",
+        "[How to build a dataset](../data.md).",
+        (
+            Entry("Forgetting", "mvideo_core.curation.removal"),
+            Entry("Re-uploads", "mvideo_core.curation.removal.copies"),
+            Entry("Outside of the workspace", "mvideo_core.curation.removal.elsewhere"),
+        ),
+    ),
     "metrics.md": Page(
         "Metrics",
         "What a [suite](../evaluation.md#suites) can measure.",

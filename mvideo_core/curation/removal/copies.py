@@ -1,4 +1,6 @@
-"""Re-uploads of a source among the other sources: re-encoded, cropped, mirrored, faster or slower.
+"""Sources in which at least half of the clips match clips of the named source are forgotten with it, even if
+re-encoded, cropped by up to a fifth, mirrored, or played at half to twice the speed. A source with fewer matching clips
+is listed but kept. The comparison decodes every clip that the `duplicates` filter has not seen.
 
 The clips of the source become one timeline of perceptual hashes (`clean`'s filter "duplicates"). Four frames of every
 other clip are looked for on it, in order and at one speed; cuts of the copy need not be where those of the source are.

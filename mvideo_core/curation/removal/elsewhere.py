@@ -1,4 +1,11 @@
-"""What was derived from sources outside of the workspace: training runs, generated videos, exports in other formats."""
+"""Below the folders of `--search`, forget also finds
+
+- training runs, with every window of the source and the steps that saw it. With `--apply`, checkpoints that saw the
+  source are deleted. The steps are computed from the run's options and latents; if the latents are gone, whether the
+  run saw the source cannot be known, so it is named and left alone;
+- videos made with a deleted checkpoint or with masks of the source, which `--apply` deletes;
+- exports, also unfinished ones, which `--apply` rebuilds.
+"""
 
 import contextlib
 import json

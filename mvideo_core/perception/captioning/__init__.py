@@ -1,4 +1,8 @@
-"""Clip -> caption: a registry of captioners with one protocol, and the length limit set by T5's 226 tokens."""
+"""Captioners write one caption per clip. It has at most `caption.max_tokens` tokens of CogVideoX's T5 (226); longer
+ones are cut at a sentence.
+
+T5 was trained on English, so captions in other scripts are of little use to it.
+"""
 
 from mvideo_core.perception.captioning.base import CAPTIONERS, Answer, Captioner, CaptionInput, in_order
 from mvideo_core.perception.captioning.options import CaptionOptions

@@ -1,8 +1,10 @@
-"""Turn a model's answer into a caption: remove extraneous text, reject answers that are not captions.
+"""A model's answer becomes a caption: extraneous text is removed, and answers that are not captions are rejected.
 
-Both leave a code in the row: `cleaned` lists what was removed, `reason` says why an answer was rejected. The rules look
-at the form of an answer, so they work for any language; only refusals and introductions need words, listed here for the
-languages that captioners answer in.
+Both leave a code in `rows/caption/*.parquet`: `cleaned` lists what was removed; the row of a rejected answer is
+`filtered` with a `reason`, and `answer` has its beginning. `model` is the name that the server returned. The rules look
+at the form of an answer, so they work for any language; only refusals and introductions need words.
+`benchmarks/results/caption_faults.md` lists every tested case. A caption with fewer words than `min_words` has the
+reason `caption_too_short`.
 """
 
 import json
@@ -35,7 +37,7 @@ CODES = {
     "characters": "control, zero-width, bidirectional or replacement characters, or half a surrogate pair",
     "thinking": "a block of reasoning",
     "special_tokens": "chat template tokens such as <|im_end|>, and everything after an end token",
-    "code_fence": "``` around the text",
+    "code_fence": "three backticks around the text",
     "json": "a JSON object around the text",
     "wrapper": "an introduction (Sure! Here is ...), a heading (Caption:), an offer at the end, quotes around it",
     "markdown": "emphasis, headings, bullets, links, HTML",

@@ -1,7 +1,10 @@
-"""A phrase per object from a vision-language model: numbered frames, a prompt about the numbers, a strict reader.
+"""`openai_compatible` and `transformers_vlm` draw a thin outline and a number on each object in the frames that the
+model sees, and ask it for one line of JSON per number.
 
-A phrase is bound to an object by the number drawn on it and by its class, which the answer must repeat. Whatever does
-not fit exactly is dropped with a reason, asked for once more, and never guessed.
+A phrase is bound to an object by its number and by its class, which the answer must repeat. Whatever does not fit
+exactly is dropped and asked for once more. An object without a valid line after that has no phrase, and its `reason`
+says why: one of these, or a reason of captions such as `caption_refused`. If a request about objects fails, so does the
+clip.
 """
 
 import json

@@ -16,10 +16,8 @@ class CaptionOptions(Options):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # the input may contain a key
 
-    captioner: str = Field(default="motion", description="name in the registry (docs/captions.md lists them)")
-    captioner_options: dict[str, Any] = Field(
-        default={}, validate_default=True, description="options of the captioner (docs/captions.md)"
-    )
+    captioner: str = Field(default="motion", description="name in the registry (docs/reference/captions.md lists them)")
+    captioner_options: dict[str, Any] = Field(default={}, validate_default=True, description="options of the captioner")
     max_tokens: int = Field(
         default=T5_TOKENS,
         ge=8,

@@ -68,7 +68,7 @@ class CaptionReview:
         if missing.total() > refused_frac * n_objects:
             found.append(
                 f"{missing.total()} of {n_objects} objects have no phrase ({_list(missing)}; warn_refused_frac "
-                f"{refused_frac:g}): docs/captions.md lists the reasons; try another model or more frames"
+                f"{refused_frac:g}): docs/reference/captions.md lists the reasons; try another model or more frames"
             )
         if len(self._written) > 1:
             who = ", ".join(f"{one.model or one.captioner} x{n}" for one, n in self._written.most_common())

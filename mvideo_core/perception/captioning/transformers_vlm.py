@@ -1,4 +1,7 @@
-"""Captions from an image-text-to-text model in this process: any local folder that transformers can load."""
+"""Captions from an image-text-to-text model in this process: any local folder that transformers can load.
+
+The model sees a few frames of each clip, one clip at a time; for throughput, run a server.
+"""
 
 import tempfile
 from collections.abc import Generator, Iterator, Sequence

@@ -189,5 +189,5 @@ def test_a_failed_question_about_objects_fails_that_clip_alone():
 
 
 def test_every_reason_is_documented():
-    text = (Path(__file__).parents[4] / "docs/captions.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[4] / "docs/reference/captions.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in text for name in REASONS)

@@ -1,7 +1,8 @@
-"""Deletes what nothing current refers to: no head, no pointer, no journal of a part that can resume.
+"""`mvideo gc --delete` deletes what the current results and the next run do not need.
 
-A stage that a live process writes or reads is left alone (`store/lock.py`). Object stores have no locks: there, gc
-deletes only files older than anything a running process may not have committed yet.
+Stages in use by a live process and latents that a training run is reading are skipped and listed. Stages that this
+version does not know are never touched. Object stores have no locks: there, gc deletes only files older than
+`--min-age-h` (24 hours); increase it if one of your parts takes longer.
 """
 
 import time

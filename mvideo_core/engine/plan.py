@@ -1,5 +1,8 @@
-"""Planning: sources -> a fixed number of parts. A source's part depends only on its id, so a growing folder moves
-nothing but the new files; the number of parts is a power of two, so doubling it splits every part in two."""
+"""Sources are grouped into parts; each part is processed and retried separately.
+
+A source's part depends only on its id, so a growing folder moves nothing but the new files. The number of parts is a
+power of two, so doubling it splits every part in two; beyond `plan.max_parts`, parts grow.
+"""
 
 import contextlib
 import hashlib

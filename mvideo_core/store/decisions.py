@@ -1,8 +1,13 @@
-"""Decisions of a reviewer about clips and their objects: one plain file of JSON lines, which the next run applies.
+"""A reviewer's decisions about clips and their objects are one file of JSON lines, which the next run applies:
+
+    {"clip": "9f2c...", "action": "reject", "name": "video_000003250", "who": "Ann"}
+    {"clip": "51e0...", "action": "box", "object": 0, "masks": "0c9d2a...", "frame": 12, "box_xyxy": [40, 8, 96, 60]}
 
 A decision names its clip by the SHA-256 of the clip's file, and an object by its number in the masks that the reviewer
-saw (`masks`), so that it is never applied to something else. The file may be edited by hand; lines that are empty or
-begin with "#" are kept as they are.
+saw (`masks`). If its clip or its masks no longer exist, it is ignored; the run then turns yellow, and the warning gives
+the line number. An invalid line stops the run. The file may be edited by hand; lines that are empty or begin with "#"
+are kept as they are. To keep the decisions in another file, name it once with `mvideo review --decisions FILE`; later
+runs find it there.
 """
 
 import functools

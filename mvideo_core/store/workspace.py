@@ -1,4 +1,4 @@
-"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets are, and how to read them.
+"""The files of a workspace:
 
 ```
 workspace.json                                 layout version
@@ -9,13 +9,16 @@ done/<stage>/<key>.json                        marker: outputs, sizes, counts; n
 rows/<stage>/<key>.parquet                     one row per item, any status
 blobs/<stage>/<xx>/<name>                      clips, mask sequences
 journal/<stage>/<key>.jsonl                    events of an unfinished part
-datasets/<key>/                                shards, index, data card
+datasets/<key>/                                shards, index, data card; heads/dataset.json names the current one
 latents/<key>/                                 tars of latents, index, latents.json
 reports/<key>/index.html                       report
 forgotten.json                                 salted digests of sources that were removed
 locks/                                         who works where: lock files, or leases on an object store
 tmp/                                           scratch of running parts
 ```
+
+Memory does not grow with the dataset: planning and sharding keep a database under TMPDIR (0.3 kB per clip); training
+memory-maps its index from there (0.4 kB per window).
 """
 
 import functools

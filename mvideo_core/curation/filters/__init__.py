@@ -1,6 +1,6 @@
-"""Filters of clips: each is one file with one class, measures one number per clip and says which to keep.
+"""Filters of the clean stage: each measures one number per clip and compares it with its limit.
 
-Add one by adding a file with a subclass of `ClipFilter` registered in `CLIP_FILTERS`.
+The report shows every value's distribution. After a change of limits, later stages repeat no work for clips that stay.
 """
 
 import math

@@ -1,4 +1,8 @@
-"""Black bars that are left in a clip: letterbox, pillarbox, or both."""
+"""Black bars that are left in a clip: letterbox, pillarbox, or both.
+
+`cut.crop_bars` removes bars instead, before the clip is scaled; masks and times refer to the cropped clip. It
+recognizes only black bars that are about equal on opposite sides in the whole video.
+"""
 
 from typing import ClassVar, NamedTuple
 

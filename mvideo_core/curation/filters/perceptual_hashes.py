@@ -1,7 +1,6 @@
-"""The filter "duplicates": perceptual hashes of a clip. It drops nothing itself.
+"""Clips of *another* source that look the same: re-encoded, cropped by up to 10% per side, mirrored, or given bars.
 
-Which clips are near duplicates is decided over the whole dataset, when shards are planned:
-`shards/near_duplicates.py`, which also has the hash.
+The one whose key sorts first is kept; the others are dropped as `near_duplicate` when shards are planned.
 """
 
 from typing import ClassVar

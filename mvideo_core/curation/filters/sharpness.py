@@ -1,4 +1,7 @@
-"""Sharpness: out of focus, motion blur over the whole picture, or enlarged from a smaller video."""
+"""Sharpness: out of focus, motion blur over the whole picture, or enlarged from a smaller video.
+
+The measure is the blur of Crete et al. 2007.
+"""
 
 from typing import ClassVar
 

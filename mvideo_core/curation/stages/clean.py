@@ -19,7 +19,7 @@ class CleanOptions(Options):
 
     filters: dict[str, dict[str, Any]] = Field(
         default={},
-        description="filters by name (docs/data.md lists them), each with its options or {}",
+        description="filters by name (docs/reference/dataset.md lists them), each with its options or {}",
     )
 
     def create_filters(self) -> dict[str, ClipFilter]:

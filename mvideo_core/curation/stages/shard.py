@@ -1,4 +1,4 @@
-"""Stage shard: planned shards -> deterministic tars, index, data card (see docs/data.md)."""
+"""Stage shard: planned shards -> deterministic tars, index, data card."""
 
 import time
 from collections.abc import Sequence

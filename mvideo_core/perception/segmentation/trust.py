@@ -1,10 +1,15 @@
-"""Trust: a predicted IoU of each mask with the true mask, and the limits that keep bad masks out.
+"""Trust is a predicted IoU of each mask with the true mask.
 
-The predictor is a sum of small decision trees over `trust_features`, fitted to clips with known masks
-(`mvideo_core.miniworld.training.trust`). It belongs to one segmenter's weights: another segmenter's scores mean
-something else, so it refuses to run on them. A mask whose trust is at least `bounds.frames` is right in a share
-`bounds.share` of the cases
-("right": IoU of at least `bounds.iou`), on average over clips like those it was calibrated on.
+The `MaskRow` and `trust` in a sample's `.json` have, per object, the predicted IoU of every frame in percent (-1: no
+mask), its mean and minimum, and the share of masks that reach the limit `bounds.frames`.
+
+The trust model's file suggests limits. Of the masks with a predicted IoU of at least `bounds.frames`, 95% really have
+an IoU of at least 0.7. The same is true of the masks of all objects whose mean is at least `bounds.masklets`. Both
+figures are averages over clips like those that the model was fitted to. A limit of 1.01 means that no limit reached
+95%.
+
+The model is a sum of small decision trees, fitted to clips with known masks. It belongs to one segmenter's weights:
+another segmenter's scores mean something else, so it refuses to run on them.
 """
 
 import functools

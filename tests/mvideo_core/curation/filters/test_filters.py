@@ -149,6 +149,6 @@ def test_wrong_input_is_refused() -> None:
 
 
 def test_the_docs_list_every_filter() -> None:
-    page = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
-    assert "docs/data.md" in (CleanOptions.model_fields["filters"].description or "")
-    assert [name for name in CLIP_FILTERS.names() if f"| `{name}` |" not in page] == []
+    page = (REPOSITORY / "docs/reference/dataset.md").read_text(encoding="utf-8")
+    assert "docs/reference/dataset.md" in (CleanOptions.model_fields["filters"].description or "")
+    assert [name for name in CLIP_FILTERS.names() if f"### `{name}`" not in page] == []

@@ -1,11 +1,12 @@
-"""Nodes for masks and long videos. Links between them carry every object losslessly, with its name and the frame rate.
+"""Nodes for masks and long videos. Links between them carry all objects without loss, their names and the frame rate.
 
 - *Masks to MASK* and *MASK to Masks* convert to and from the type of other nodes.
 - The model has a type of its own, because ComfyUI's samplers would misread it as a MODEL.
-- The sampler takes masks of any size, rate and length, like `mvideo generate`; `seconds` 0 means as long as the masks.
-  Each request has its own folder below ComfyUI's output folder. A stopped request resumes with its first missing clip.
-- *Extract Masks* takes images or a video file, and any detector and segmenter with its weights.
-- Paths to read can be relative to ComfyUI's input folder. Nodes write only below its output folder, and number their
+- The sampler takes masks of any size, rate and length, like `mvideo generate`. With `seconds` 0, the video is as long
+  as its masks. Each request has its own folder below ComfyUI's output folder. A stopped request resumes with its first
+  missing clip.
+- *Extract Masks* takes images or a video file, and works with every detector, segmenter and weights of the pipeline.
+- Paths to read can be relative to ComfyUI's input folder. Nodes write only below its output folder and number their
   files.
 """
 

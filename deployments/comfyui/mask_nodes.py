@@ -34,7 +34,7 @@ class MVideoLoadMasks(Node):
     """A file, a folder, or a dataset's sample."""
 
     TITLE = "Load Masks"
-    DESCRIPTION = "Masks of a file (.masks, .npz, .npy, mask video), a folder of pictures, or DATASET#KEY."
+    DESCRIPTION = "Loads masks from a file (.masks, .npz, .npy, mask video), a folder of images, or DATASET#KEY."
     RETURN_TYPES = (MASKS, "STRING", "FLOAT")
     RETURN_NAMES = ("masks", "caption", "fps")
 
@@ -65,7 +65,7 @@ class MVideoLoadSample(Node):
     """A sample of a dataset with its clip."""
 
     TITLE = "Load Dataset Sample"
-    DESCRIPTION = "Clip, masks and caption of a sample. Without a key: the first one of the split."
+    DESCRIPTION = "Loads clip, masks and caption of a sample. Without a key, loads the first sample of the split."
     RETURN_TYPES = ("IMAGE", MASKS, "STRING", "FLOAT")
     RETURN_NAMES = ("images", "masks", "caption", "fps")
 
@@ -99,7 +99,7 @@ class MVideoExtractMasks(Node):
     """Masks of named objects of a video."""
 
     TITLE = "Extract Masks"
-    DESCRIPTION = "Finds the named objects in a video file, or in images, and follows them."
+    DESCRIPTION = "Finds the named objects in a video file, or in images, and tracks them."
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -154,7 +154,7 @@ class MVideoEditMasks(Node):
 
     TITLE = "Edit Masks"
     DESCRIPTION = (
-        "One edit per line (docs/reference/masks.md), such as zoom: {to: 1.4}. Lines that begin with # are ignored."
+        "Edits masks. One edit per line (docs/reference/masks.md), such as zoom: {to: 1.4}; # begins a comment line."
     )
 
     @classmethod
@@ -174,7 +174,7 @@ class MVideoCombineMasks(Node):
     """Two clips in one picture."""
 
     TITLE = "Combine Masks"
-    DESCRIPTION = "Puts masks in front of others, aligned in time; chain it for more layers."
+    DESCRIPTION = "Puts masks in front of other masks. For more layers, chain several of these nodes."
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -203,7 +203,7 @@ class MVideoMasksToMask(Node):
     """Into ComfyUI's own MASK."""
 
     TITLE = "Masks to MASK"
-    DESCRIPTION = "The union of the chosen objects (empty: all) for nodes that take a MASK."
+    DESCRIPTION = "Makes the union of the chosen objects (empty: all), for nodes that take a MASK."
     RETURN_TYPES = ("MASK", "FLOAT")
     RETURN_NAMES = ("mask", "fps")
 
@@ -221,7 +221,7 @@ class MVideoMaskToMasks(Node):
     """From ComfyUI's own MASK."""
 
     TITLE = "MASK to Masks"
-    DESCRIPTION = "A MASK of any other node as one object."
+    DESCRIPTION = "Turns the MASK of another node into masks of one object."
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -243,7 +243,7 @@ class MVideoPreviewMasks(Node):
     """Drawn masks."""
 
     TITLE = "Preview Masks"
-    DESCRIPTION = "Masks with outlines and names, over images or over black."
+    DESCRIPTION = "Draws masks with outlines and names, over images or over black."
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("images",)
 
@@ -270,7 +270,7 @@ class MVideoSaveMasks(Node):
     """Into a file."""
 
     TITLE = "Save Masks"
-    DESCRIPTION = "Writes .masks, .npz, .mp4 or, without an extension, a folder of PNGs, numbered, as ComfyUI does."
+    DESCRIPTION = "Writes a numbered .masks, .npz or .mp4 file or, if the name has no extension, a folder of PNGs."
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("path",)
     OUTPUT_NODE = True

@@ -17,7 +17,8 @@ class MVideoLoadModel(Node):
 
     TITLE = "Load MVideo Model"
     DESCRIPTION = (
-        "Base: catalog name or folder of a diffusers CogVideoX. Adapter: output of mvideo train; empty: default."
+        "Loads a base (catalog name or diffusers folder of a CogVideoX) and an adapter (output of mvideo train; "
+        "empty: the base's default)."
     )
     RETURN_TYPES = (MODEL,)
     RETURN_NAMES = ("model",)
@@ -50,9 +51,7 @@ class MVideoSampler(Node):
     """Long video."""
 
     TITLE = "MVideo Sampler (long video)"
-    DESCRIPTION = (
-        "Generates a video of any length from a prompt and masks, clip by clip; continues where it was stopped."
-    )
+    DESCRIPTION = "Generates a video of any length from a prompt and masks, clip by clip; resumes if it was stopped."
     RETURN_TYPES = ("IMAGE", "STRING", "FLOAT")
     RETURN_NAMES = ("images", "path", "fps")
 
@@ -115,7 +114,7 @@ class MVideoSaveVideo(Node):
     """Into an mp4."""
 
     TITLE = "Save Video (mp4)"
-    DESCRIPTION = "Writes images as H.264, numbered, below ComfyUI's output folder; both sides must be even."
+    DESCRIPTION = "Writes images to a numbered H.264 file below ComfyUI's output folder. Width and height must be even."
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("path",)
     OUTPUT_NODE = True

@@ -1,11 +1,11 @@
-"""Caches between denoising steps: diffusers' hooks on this model's blocks.
+"""Caches between denoising steps, made with diffusers' hooks on this model's blocks.
 
-Neighboring steps compute nearly the same; a cache skips blocks or attention and reuses an earlier step's results. The
-numbers change, so no cache is on by default. Caches do not work in training or with compiled blocks, and each clip
-starts with empty ones.
+Neighboring steps compute nearly the same values, so a cache skips blocks or attention and reuses the results of an
+earlier step. This changes the video, so no cache is on by default. Caches do not work in training or with compiled
+blocks. Each clip starts with empty caches.
 
-`mvideo generate --set options.cache.kind=...` has two of them. In Python, `pipeline.transformer.enable_cache(config)`
-accepts the cache configurations of diffusers 0.42:
+`mvideo generate --set options.cache.kind=...` offers two of them, `first_block` and `sea`. In Python,
+`pipeline.transformer.enable_cache(config)` accepts the cache configurations of diffusers 0.42:
 
 | diffusers | Here |
 |---|---|

@@ -1,4 +1,4 @@
-"""Mask tools: motion conditions extracted from videos, edited, combined, resampled for the model (paper, 3.2 and 4.3).
+"""Mask tools: extract masks from videos, edit, combine and resample them (paper, sections 3.2 and 4.3).
 
 ```python
 from mvideo_core.editing import apply_edits, load_masks, parse_edits, save_masks
@@ -14,7 +14,7 @@ grid = resample(combine([Layer(clip), Layer(load_masks("dancer.npz"), start_s=1.
 save_masks("grid.masks", *grid)
 ```
 
-Masks are stored as runs of pixels throughout: pixels exist for one mask at a time, so memory grows with the runs only.
+In memory, masks are runs of pixels. Only one mask at a time is expanded to pixels, so memory grows only with the runs.
 """
 
 from mvideo_core.editing.edits import apply_edits, parse_edits

@@ -1,4 +1,4 @@
-"""Several clips in one picture (paper, figure 9): layers from back to front, aligned in time, objects kept separate.
+"""Several clips become layers of one picture, from back to front (paper, figure 9). Objects stay separate.
 
 A layer hides the layers behind it; objects within a layer do not hide each other. Objects are numbered layer by layer,
 from back to front.

@@ -7,11 +7,12 @@ shapes:
 ```
 
 The kinds are `ellipse`, `box`, `polygon`, `svg` and `text`. Coordinates are fractions of the frame's width and height;
-times are seconds or percentages ("50%"), as in the edits. A pixel is set if at least half of it is covered; shapes may
+times are seconds or percentages ("50%"), as in the edits. A pixel is set if at least half of it is covered. Shapes may
 overlap and leave the frame.
 
-Of an SVG file, only the data of a path is read. Groups, transforms and strokes are not: flatten them in a drawing
-program ("object to path"). A text is one line of A to Z, a to z, digits and punctuation.
+An `svg` takes the path data of an SVG file: the `d` of a `<path>`. Groups, transforms and strokes have no effect, so
+convert them to paths in a drawing program first ("object to path"). A `text` is one line of A to Z, a to z, digits and
+punctuation.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,15 +1,16 @@
 """A list of edits applied to a clip, in order.
 
 Distances are fractions of the frame (for outlines, pixels of the mask); times are seconds or percentages ("50%"). Edits
-of time show the nearest source frame; the frame rate stays. An edit with `objects` changes only those, by number.
+of time show the nearest source frame and keep the frame rate. An edit with `objects`, a list of numbers, changes only
+those objects.
 
-Edits of camera, objects and time that follow one another are composed, and each mask is drawn once: ten of them blur no
-more than one, and parts that an intermediate step pushes out of the frame are not lost. So `zoom: {start: 0.5, to:
+Consecutive edits of camera, objects and time are combined into one, and each mask is drawn once. Ten edits therefore
+blur no more than one, and parts that an intermediate edit pushes out of the frame are not lost: `zoom: {start: 0.5, to:
 0.5}` and then `zoom: {start: 2, to: 2}` restore the original clip. `to` alone ramps from 1, so `zoom: {to: 0.5}` and
 `zoom: {to: 2}` do not undo each other.
 
-If the reference camera followed an object, its masks show no travel for `slope`: set `hidden_speed_frac_per_s` and
-`facing`.
+If the camera of the reference video followed an object, its masks stay in place, and `slope` has no travel to follow.
+Then set `hidden_speed_frac_per_s` and `facing`.
 """
 
 import logging

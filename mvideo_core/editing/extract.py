@@ -1,8 +1,8 @@
-"""Masks of named objects in a reference video: GroundingDINO finds each where it first appears, SAM2 tracks it.
+"""Masks of named objects in a reference video. GroundingDINO finds each object where it first appears; SAM2 tracks it.
 
-The paper (3.2) detects on the initial frame. Here the search continues in steps until every name is found; objects
-found after frame 0 are also tracked backwards to the start. The video is decoded once and memory does not grow with its
-length: only the frames of the search are kept, on disk.
+The paper (section 3.2) detects objects on the first frame only. Here, later frames are searched at regular intervals
+until every name is found, and objects found later are also tracked backwards to the start. The video is decoded once.
+Only the searched frames are kept, on disk, so memory does not grow with the video's length.
 """
 
 import logging

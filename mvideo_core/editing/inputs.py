@@ -1,4 +1,4 @@
-"""Where masks come from, as one line of text.
+"""A source of masks is one line of text, on the command line and in YAML.
 
 | Text | Masks |
 |---|---|

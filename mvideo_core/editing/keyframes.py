@@ -1,7 +1,7 @@
-"""Values over time: a number, or keyframes `[[time, value], ...]`, such as `x_frac: [[0, 0], [2, 0.3]]`.
+"""A value over time is a number, or keyframes `[[time, value], ...]`, such as `x_frac: [[0, 0], [2, 0.3]]`.
 
 A time is in seconds, or a percentage of the clip as text: "0%" is the first frame, "100%" the last one. `ease` sets how
-the value changes between keyframes; before the first and after the last it is constant.
+the value changes between keyframes. Before the first and after the last keyframe, it is constant.
 """
 
 import re

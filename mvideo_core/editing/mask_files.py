@@ -1,4 +1,4 @@
-"""Mask files: the content decides how they are read, the extension of the name how they are written.
+"""The content of a mask file decides how it is read; the extension of its name decides how it is written.
 
 | Form | Written as | Frame rate and object names |
 |---|---|---|
@@ -16,15 +16,16 @@ name only when complete; the same masks give the same bytes.
 
 How values are read:
 
-- **Black and white** masks are thresholded at 50% gray.
-- **Object numbers**: in small integers and palette indices (DAVIS), value n is object n - 1; 255 in a palette means no
+- **Black and white**: pixels brighter than 50% gray are the object.
+- **Object numbers** (small integers, palette indices as in DAVIS): value n is object n - 1; 255 in a palette means no
   object.
-- **Colors**: each flat color on black is one object, in the order of their hex codes.
-- **Folders**: the number in the file name is the frame number. Missing numbers are an error.
+- **Colors**: each flat color on black is one object; objects are sorted by hex code.
+- **Folders**: the number in a file's name is its frame number. Missing numbers are an error.
 - **Arrays**: (T, H, W), (T, N, H, W) or (T, H, W, 1); bool, integers or fractions. Logits (negative values) are
   refused: store `logits > 0`.
 
-Ambiguous input is refused; the message names the words of `--as` that resolve it.
+Ambiguous input is refused, and the message names the [words for `--as`](docs/reference/masks.md#ambiguous-masks) to
+choose from.
 """
 
 import json

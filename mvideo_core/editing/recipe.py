@@ -1,8 +1,8 @@
-"""Recipes: the paper's case studies (figures 4 to 9) as YAML: which masks go in, how they are edited, which prompts.
+"""A recipe is a YAML file with the names of its input masks and with variants, each of which has edits and prompts.
 
-Each variant of a recipe gives `.masks` on the model's grid and an overlay `.mp4`; `overview.png` shows all of them.
-Quote prompts that contain a comma: in brackets, YAML splits at it. The project's recipes are the files in
-`mvideo_core/editing/recipes`.
+Each variant gives a `.masks` file, resampled for the model, and an overlay `.mp4`; `overview.png` shows all variants.
+In a list in brackets, quote prompts that contain a comma; otherwise YAML splits them. The files in
+`mvideo_core/editing/recipes` are the paper's case studies (figures 4 to 9).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A clip resampled for the model: size, frame rate, and n * (clip frames - 1) + 1 frames for n clips (paper, 3.3).
+"""Masks at the model's size and frame rate; n clips take n * (clip frames - 1) + 1 frames (paper, section 3.3).
 
 Each frame shows the source frame nearest in time; a pixel is set if at least half of its area is covered.
 """

@@ -1,11 +1,13 @@
-"""What one clip hands to the next: its last frame or latent (appearance), and a low-resolution copy of all
-frames (motion).
+"""A clip hands two conditions to the next: its last frame (appearance), and a low-resolution copy of all frames
+(motion).
 
-The paper passes frames: decode, round to uint8, re-encode. With `options.handover: latents` they skip the VAE, but such
-latents are not quite what the model was trained on: there, appearance is one frame encoded alone, and motion is encoded
-at low resolution. `options.match_statistics: true` adjusts both conditions, so that each channel has the mean and
-standard deviation of the first clip; the clips in the video are not adjusted. Which drifts less:
-docs/results/accuracy.md#drift-of-long-videos.
+The paper hands over frames: the clip is decoded, rounded to uint8, and encoded again. With `options.handover: latents`,
+the sampled latents are handed over instead, without this round trip through the VAE. They differ somewhat from what the
+model was trained on, where the appearance frame is encoded alone and motion is encoded at low resolution.
+
+`options.match_statistics: true` adjusts both conditions, so that each channel has the mean and standard deviation of
+the first clip. The video itself is not adjusted. [Drift of long
+videos](docs/results/accuracy.md#drift-of-long-videos) compares these options.
 
 Shape letters: T frames, F latent frames, C channels, H, W.
 """

@@ -1,11 +1,11 @@
 """Recursive generation: each clip is conditioned on the one before (paper, section 3.3).
 
-Clips overlap by one frame: frame 0 of clip k shows what the last frame of clip k - 1 showed and is dropped, so N clips
-of 33 frames make 32 N + 1 frames: 33, 65, 129 frames are 4, 8, 16 s at 8 fps. What a clip hands to the next is stored
-exactly: a resumed run sees what an uninterrupted one saw. One clip is in memory at a time, so memory does not grow with
-length.
+Clips overlap by one frame: frame 0 of clip k repeats the last frame of clip k - 1 and is dropped. N clips of 33 frames
+thus make 32 N + 1 frames; at 8 fps, 1, 2 and 4 clips last 4, 8 and 16 s. What a clip hands to the next is stored
+without loss, so a resumed run sees what an uninterrupted one sees. Only one clip is in memory at a time, so memory does
+not grow with length.
 
-Generation stops if values become non-finite or a clip has a single color.
+Generation stops with an error if values become non-finite or a clip has a single color.
 """
 
 import logging

@@ -1,17 +1,18 @@
-"""The folder of one generated video: what is finished, and how a killed run resumes.
+"""The folder of one generated video, from which a killed run also resumes.
 
 | File | Contents |
 |---|---|
 | `video.mp4` | all clips, joined without re-encoding |
 | `provenance.json` | prompt, options, SHA-256 of base and adapter, origin of the masks, versions, seed, seconds |
-| `conditions/masks.masks` | the masks used: on the model's grid, the selected objects only, one per frame |
+| `conditions/masks.masks` | the masks used, resampled for the model: the union of the selected objects |
 | `conditions/appearance-0001.png`, `motion-0001.mp4` | the other conditions of each later clip, if made from frames |
 | `clips/0000.mp4` ... | new frames of each clip, viewable while the next one is generated |
 | `clips/last.npz` | the last finished clip, on which the next one is conditioned |
-| `clips/done.json` | the request's digest, and what is finished |
+| `clips/done.json` | digest of the request, and list of the finished clips |
 
-A folder holds one request: with a different prompt, option, mask, base or adapter, the command is refused, unless
-`--overwrite` replaces the old video. A second process in the same folder is refused while the first is running.
+A folder holds one request. A command with a different prompt, option, mask, base or adapter is refused, unless
+`--overwrite` is given to replace the old video. A second process in the same folder is refused while the first is
+running.
 """
 
 import os

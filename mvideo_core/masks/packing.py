@@ -10,12 +10,13 @@
 
     counts   u32  T * N: runs of each mask, masks in order t * N + n
     rows     i8   R: row of each run, minus the row of the run before it in the same mask
-    starts   i8   R: x of its first pixel, minus that of the run before
-    ends     i8   R: x after its last pixel, minus that of the run before
-    escapes  i32  differences outside -127..127, which the streams above hold as -128, in their order; stored as four
-                  planes: all lowest bytes first
+    starts   i8   R: x of each run's first pixel, minus that of the run before
+    ends     i8   R: x after each run's last pixel, minus that of the run before
+    escapes  i32  the differences outside -127..127, in order; the streams above have -128 in their place.
+                  Stored as four byte planes, the lowest bytes first
 
-The first run of a mask is compared with zeros. Runs are maximal, in reading order, and end with their row.
+The first run of a mask has no run before it, so nothing is subtracted. Runs are in reading order; each is as long as
+possible but stays within its row.
 
 An outline hardly moves from one row to the next, so most differences are 0 or 1 and cost about two bits after zstd.
 """

@@ -1,8 +1,8 @@
-"""The words of `--as`, for masks whose content is ambiguous; separate several with commas: `--as colors,joined`.
+"""The words of `--as` say how to read ambiguous masks. Separate several with commas: `--as colors,joined`.
 
-In YAML it is `read_as` of a layer to combine, and `source.masks_as` of a request to generate. Where there is no such
-option (an evaluation's manifest), convert the masks once: `mvideo masks convert painted/ painted.masks --fps 24 --as
-colors`.
+In YAML, give the same words as `read_as` of a layer to combine, or as `source.masks_as` of a generation request. Where
+there is no such option, as in an evaluation's manifest, convert the masks once: `mvideo masks convert painted/
+painted.masks --fps 24 --as colors`.
 """
 
 from typing import NamedTuple

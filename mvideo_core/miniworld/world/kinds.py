@@ -1,6 +1,6 @@
-"""The classes of the world and their actions. Eighteen have names of COCO.
+"""The classes of the world and their actions. Eighteen are classes of COCO.
 
-The other seven, the unseen classes, are only in shots drawn with `unseen=True`, never in training.
+The other seven are the unseen classes: they are only in shots drawn with `unseen=True`, never in training.
 """
 
 import functools

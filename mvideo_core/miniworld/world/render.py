@@ -1,7 +1,7 @@
 """Pixels and ground truth of a shot, frame by frame, at any size and frame rate.
 
 An object counts in a frame if at least 30% of its silhouette is visible and the visible part covers at least 0.12% of
-the frame. Other objects are *ignored*: missing one is not a miss, finding one is not a false alarm.
+the frame. Other objects are *ignored*: they count neither as misses nor as false alarms.
 """
 
 import math

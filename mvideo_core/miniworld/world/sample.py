@@ -1,8 +1,9 @@
-"""A shot, drawn from a seed: scene, exposure, camera, objects and their actions. A shot is the same on every platform.
+"""A seed decides a shot: scene, exposure, camera, objects and their actions. It gives the same shot on every platform.
 
 - **Splits**: `train`, `val` and `heldout` are three unlimited lists of seeds; no shot of one list occurs in another.
-- **Objects**: 1 to 6. Solo 16%, few 40%, crossing 16%, behind an occluder 12%, leaving and re-entering 8%, crowd 8%.
-- **Scenes**: meadow, street, room, lake, snow, desert, hall, forest; clutter without a class, also in front of objects.
+- **Objects**: 1 to 6 per shot. 16% of shots have one object, 40% a few, 16% objects that cross, 12% an object behind an
+  occluder, 8% one that leaves and comes back, 8% a crowd.
+- **Scenes**: meadow, street, room, lake, snow, desert, hall, forest. Clutter, which has no class, may hide objects.
 - **Camera**: static, pan, tilt, zoom (0.82 to 1.45), follow; hand-held shake in half of the shots.
 """
 

@@ -1,8 +1,8 @@
 """A source video: three to five shots, joined by hard cuts (60%), dissolves (20%) and fades through black (20%).
 
-Four in five shots last 10 to 14 s, the others only 2.5 to 6 s; the pipeline must drop those short shots. Sizes range
-from 640 x 360 to 1280 x 720, rates from 24 to 30 frames per second. By default, a quarter of the held-out shots have an
-object of an unseen class.
+Four in five shots last 10 to 14 s. The others last only 2.5 to 6 s, and the pipeline must drop them. Sizes range from
+640 x 360 to 1280 x 720, frame rates from 24 to 30 fps. By default, a quarter of the held-out shots have an object of an
+unseen class.
 """
 
 import itertools

@@ -1,13 +1,13 @@
 """Ground truth of a source video: a JSON file, and masks in source pixels.
 
     <name>.mp4
-    truth/<name>.json                          the rest of the ground truth
-    truth/<name>.shot000.visible.masks         what is visible of each object, one file per shot
+    truth/<name>.json                          all ground truth but the masks
+    truth/<name>.shot000.visible.masks         the visible part of each object, one file per shot
     truth/<name>.shot000.amodal.masks          the full silhouettes
 
-The JSON file has size, rate, cuts and shots and, per object, class, action, direction, color, depth rank, and for each
-frame the box of the visible part, its area and the full area. The rendering is version 1; a change to it gets a new
-number.
+The JSON file has the video's size, frame rate, cuts and shots. For each object, it has class, action, direction, color
+and depth rank, and, for each frame, the box and area of the visible part and the area of the full silhouette.
+`version`, now 1, increases when the rendering changes.
 """
 
 import json

@@ -2,14 +2,14 @@
 
 - Only objects that the quality gate kept are exported, in the order of their ids, without the boxes and scores of a
   sample's `.json`.
-- Source URL, license and time span are in all formats except `davis` and those of trainers.
+- All formats except `davis` and those of trainers keep each source's URL, license and time span.
 - Clips are copied unchanged unless the frames are JPEG.
 - Masks are exact, except in formats with one number per pixel: there the later object hides the earlier one, and the
   command prints how many pixels were hidden.
-- For trainers, the control video is the union of all masks, white on black, lossless; nothing in it says which mask
-  belongs to which object. Size and frame count in a `dataset.toml` are those of the clips; edit them to train at
-  others. A trainer may put its cache into the folder.
-- `export.json`, written last, has the counts, the losses and the digest of the dataset.
+- In formats for trainers, the control video is the union of all masks, white on black, lossless; it does not tell
+  objects apart. A `dataset.toml` has the size and frame count of the clips; edit it to train at others. A trainer may
+  keep its cache in the folder.
+- `export.json`, written last, has the counts, what the format does not keep, and the digest of the dataset.
 """
 
 import io

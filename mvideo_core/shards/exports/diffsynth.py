@@ -18,8 +18,8 @@ GRAY = 128
 class DiffSynth(ExportFormat):
     """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/vace_videos/KEY.mp4`, `SPLIT/vace_masks/KEY.mp4`, and `SPLIT/metadata.csv`
     with the columns `video`, `prompt`, `vace_video` and `vace_video_mask` and paths relative to SPLIT. `vace_video` is
-    the clip with gray masks, re-encoded, so that the model does not see what it has to fill in. Train with
-    `--dataset_base_path SPLIT --data_file_keys "video,vace_video,vace_video_mask"`.
+    the clip, re-encoded with gray in place of the objects, so that the model does not see what it has to fill in. Train
+    with `--dataset_base_path SPLIT --data_file_keys "video,vace_video,vace_video_mask"`.
     """
 
     title = "DiffSynth-Studio, training of VACE models"

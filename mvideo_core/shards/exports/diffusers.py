@@ -8,7 +8,7 @@ from mvideo_core.shards.exports._files import MASKS, one_line, write_clip, write
 
 @EXPORTS.register("diffusers")
 class Diffusers(ExportFormat):
-    """Files: `SPLIT/prompts.txt`, `SPLIT/videos.txt`, `SPLIT/videos/KEY.mp4`; line n of both is one sample."""
+    """Files: `SPLIT/prompts.txt`, `SPLIT/videos.txt`, `SPLIT/videos/KEY.mp4`; line n of both lists is one sample."""
 
     title = "diffusers' CogVideoX training, finetrainers"
     losses = (MASKS, "line breaks of captions")

@@ -1,4 +1,4 @@
-"""A Hugging Face video folder: metadata per split, and a card that tells the hub where they are."""
+"""A Hugging Face video folder: metadata per split, and a card that tells the hub where to find it."""
 
 from pathlib import Path
 
@@ -37,8 +37,8 @@ class HuggingFace(ExportFormat):
     """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/masks/KEY.mp4` (lossless gray label maps), `SPLIT/metadata.jsonl`,
     `README.md`, and `croissant.json`, metadata for dataset search engines.
 
-    Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`, and the source: `video_id`,
-    `source_url`, `licence`, `start_s`, `end_s`. Value n of a mask is label n, from 1.
+    Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`, and the source: `video_id`, `source_url`,
+    `licence`, `start_s`, `end_s`. Pixels with value n belong to the n-th label, counted from 1.
     """
 
     title = "Hugging Face datasets (videofolder) and the hub"

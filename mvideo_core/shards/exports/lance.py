@@ -20,7 +20,7 @@ STAGED = ".staged"
 @EXPORTS.register("lance")
 class Lance(ExportFormat):
     """A table `SPLIT.lance` with the columns `key`, `text`, `fps`, `width`, `height`, `labels`, the source, `masks`
-    (frames x objects of COCO counts) and `video` (the bytes of the mp4). Needs `pip install "mvideo[lance]"`.
+    (COCO run lengths, per frame and object) and `video` (the bytes of the mp4). Needs `pip install "mvideo[lance]"`.
 
     Raises:
         ModelError: the package pylance is not installed.

@@ -10,7 +10,8 @@ from mvideo_core.shards.exports._files import OVERLAPS, number_maps, write_clip,
 class MaskMp4(ExportFormat):
     """Files: `SPLIT/videos/KEY.mp4`, `SPLIT/masks/KEY.mp4`, `SPLIT/metadata.jsonl`.
 
-    The gray level of each object is in the metadata: 255 for a single object, else 1, 2, ... in the order of the ids.
+    The gray level of each object is in the metadata: 255 for a single object; 1, 2, ... for several, in the order of
+    their ids.
     """
 
     title = "any video reader (PyAV, OpenCV, ffmpeg), `mvideo masks`"

@@ -1,4 +1,4 @@
-"""SA-V, the dataset of SAM 2: a clip, and a JSON with the masklets as frames x objects of COCO run lengths."""
+"""SA-V, the dataset of SAM 2: a clip, and a JSON file with COCO run lengths per frame and object."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,8 @@ class SaV(ExportFormat):
     other readers ignore.
 
     Every frame has masks, so set the reader's `annot_sample_rate` (or `ann_every`) to 1; its default, 4, is for SA-V's
-    own annotations. There is no field `fps`: SAM 2's loader reads it as the rate of the masks and requires that it
-    divides 24.
+    own annotations. There is no field `fps`, because SAM 2's loader would take it as the rate of the masks, which must
+    divide 24.
     """
 
     title = "SA-V (SAM 2's SAVDataset and training code, pycocotools)"

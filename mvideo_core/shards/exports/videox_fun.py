@@ -9,8 +9,8 @@ from mvideo_core.shards.exports._files import OBJECTS, write_clip, write_control
 @EXPORTS.register("videox-fun")
 class VideoXFun(ExportFormat):
     """Files: `SPLIT/train/KEY.mp4`, `SPLIT/control/KEY.mp4`, and `SPLIT/metadata.json` with `file_path`,
-    `control_file_path`, `text`, `type`, `width` and `height`; paths are relative to SPLIT. SPLIT is `--train_data_dir`
-    (DATASET_NAME of the scripts), the JSON `--train_data_meta`.
+    `control_file_path`, `text`, `type`, `width` and `height`; paths are relative to SPLIT. Pass SPLIT as
+    `--train_data_dir` (DATASET_NAME in the scripts) and the JSON as `--train_data_meta`.
     """
 
     title = "VideoX-Fun, control training"

@@ -1,11 +1,11 @@
 """Layouts that `mvideo dataset import` reads. NAME is the name of a sample.
 
-- Object ids are numbered from 0; scores, which no format has, are 0.
+- Object ids are numbered from 0. Scores are 0, because no format has them.
 - Folders and lists whose names begin with `test` or `val` go to the test split, all others to the train split. Without
   folders or lists of splits, everything goes to the train split.
 - H.264 clips in an mp4 are copied unchanged; all others are re-encoded.
-- A sample is left out and named if it is damaged, if its frames and masks differ in number or size, or if its list has
-  a value of the wrong type (a caption that is a number) or another frame rate than the file.
+- A sample is left out, and the command names it, if it is damaged, if its frames and masks differ in number or size, or
+  if its metadata has a value of the wrong type (such as a number as caption) or another frame rate than its video.
 - Polygons, and COCO lists of single images, are refused.
 """
 

@@ -19,8 +19,8 @@ LISTS = "ImageSets/2017"
 @IMPORTS.register("davis")
 class Davis(ImportFormat):
     """Files: `JPEGImages/480p/NAME/`, `Annotations/480p/NAME/` (value n is object n - 1, 255 is nothing),
-    `ImageSets/2017/*.txt`. Another folder than `480p` is used if it is the only one. A sequence in lists of both splits
-    goes to the test split. There is no frame rate, so `--fps` is needed (DAVIS: 24).
+    `ImageSets/2017/*.txt`. A folder with another name than `480p` is used if it is the only one. A sequence in the
+    lists of both splits goes to the test split. The format has no frame rate, so give `--fps` (DAVIS: 24).
     """
 
     title = "DAVIS (palette PNG)"

@@ -17,7 +17,9 @@ SOURCE = {
 
 @IMPORTS.register("huggingface")
 class HuggingFace(ImportFormat):
-    """`SPLIT/metadata.jsonl` with `file_name`, `masks_file_name` and `labels`; value n of a mask is label n, from 1."""
+    """`SPLIT/metadata.jsonl` with `file_name`, `masks_file_name` and `labels`; pixels with value n belong to the n-th
+    label, counted from 1.
+    """
 
     title = "Hugging Face video folder of our export"
     losses = (IDS,)

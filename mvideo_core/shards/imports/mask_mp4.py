@@ -16,7 +16,7 @@ ALONE = [255]
 
 @IMPORTS.register("mask-mp4")
 class MaskMp4(ImportFormat):
-    """Files: `SPLIT/metadata.jsonl` as the export writes it, or without it `SPLIT/videos/NAME.mp4` and
+    """Files: `SPLIT/metadata.jsonl` as the export writes it or, without one, `SPLIT/videos/NAME.mp4` and
     `SPLIT/masks/NAME.mp4`.
     """
 

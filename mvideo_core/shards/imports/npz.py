@@ -14,8 +14,8 @@ LABEL_MAPS = MaskForm("labels", "THW")
 
 @IMPORTS.register("npz")
 class Npz(ImportFormat):
-    """Files: `SPLIT/metadata.jsonl` as the export writes it, or without it `SPLIT/videos/NAME.mp4` and
-    `SPLIT/masks/NAME.npz` or `SPLIT/masks/NAME/all_masks.npz`: (T, H, W), value n is object n - 1.
+    """Files: `SPLIT/metadata.jsonl` as the export writes it or, without one, `SPLIT/videos/NAME.mp4` and
+    `SPLIT/masks/NAME.npz` or `SPLIT/masks/NAME/all_masks.npz`, an array (T, H, W) in which value n is object n - 1.
     """
 
     title = "npz label maps beside clips"

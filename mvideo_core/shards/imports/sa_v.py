@@ -19,9 +19,9 @@ KINDS = ("_manual.json", "_auto.json")
 
 @IMPORTS.register("sa-v")
 class SaV(ImportFormat):
-    """Files: `NAME.mp4` with `NAME_manual.json`, in any folder; `NAME_auto.json` only if there are no manual masklets.
-    The topmost folder names the split, such as `sav_train` or `test`. If the masks skip frames (SA-V has every
-    fourth), the clip has only the frames with masks.
+    """Files: `NAME.mp4` with `NAME_manual.json`, in any folder; `NAME_auto.json` is read only for a clip without manual
+    masklets. The topmost folder names the split, such as `sav_train` or `test`. If the masks skip frames (SA-V has
+    masks for every fourth), the imported clip has only the frames with masks.
     """
 
     title = "SA-V (SAM 2)"

@@ -31,8 +31,8 @@ PICTURES = "JPEGImages"
 
 @IMPORTS.register("youtube-vis")
 class YouTubeVis(ImportFormat):
-    """Files: `SPLIT/instances.json` (run lengths, also uncompressed) and `SPLIT/JPEGImages/NAME/`, or both without
-    SPLIT. A list without `fps` needs `--fps`. The list is held in memory.
+    """Files: `SPLIT/instances.json` (run lengths, compressed or not) and `SPLIT/JPEGImages/NAME/`, or both without
+    SPLIT. A JSON without `fps` needs `--fps`. The whole JSON is read into memory.
     """
 
     title = "YouTube-VIS and COCO JSON of videos"

@@ -242,7 +242,7 @@ PAGES: dict[str, Page] = {
     ),
     "world.md": Page(
         "The synthetic world",
-        "What was measured with it: [accuracy](../results/accuracy.md).",
+        "Results on this world: [accuracy](../results/accuracy.md).",
         (
             Entry("", "mvideo_core.miniworld.world"),
             Entry("Classes", "mvideo_core.miniworld.world.kinds", made=tables.world_classes),

@@ -1,4 +1,4 @@
-"""Procedural videos with exact ground truth, which measure the accuracy of every stage without downloads.
+"""The synthetic world: procedural videos with exact ground truth, to measure every stage without downloads.
 
 ```
 mvideo world make world/ --videos 8 --split heldout     # mp4 files, and their ground truth in truth/

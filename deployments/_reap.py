@@ -1,9 +1,10 @@
-"""Runs that Prefect considers alive although they are not: found by looking for their processes, then corrected
-(`mvideo server reap`, and `up` and `watch`).
+"""A lost run is one that Prefect considers alive although its process is gone. `mvideo server reap`, `up` and `watch`
+look for the processes of runs, and correct the states of lost runs.
 
-A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running; nothing can retry them, and
-they hold slots of limited queues (docs/results/prefect.md). Without `reap`, an automation marks them Crashed after
-`silent_s` of the server host's environment; `mvideo server up` and `register` create it, `prefect deploy` does not.
+A worker that is stopped by SIGTERM, or dies together with its runs, leaves them in the state Running. They cannot be
+retried in this state, and they hold slots of limited queues ([measured](docs/results/prefect.md)). Without `reap`, an
+automation marks them Crashed when they have sent no heartbeat for `silent_s` seconds (an option of the server host's
+environment). `mvideo server up` and `register` create this automation; `prefect deploy` does not.
 
 Only runs of deployments with the tag `mvideo`, and the runs that their flows started, are checked. Runs of other teams
 are never marked Crashed or retried.

@@ -1,7 +1,7 @@
 """A Prefect server with its workers on this machine.
 
 `mvideo server watch` is `up` in the foreground: it restarts dead processes, repairs lost runs as `reap` does, and
-retries crashed ones (at most `--max-runs` starts each). As a systemd unit:
+retries crashed ones (each run is started at most `--max-runs` times). To start it with the machine, use a systemd unit:
 
 ```
 [Unit]

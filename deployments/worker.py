@@ -1,8 +1,10 @@
-"""`python -m mvideo.deployments.worker start ...`: `prefect worker start ...` that reports each crash only once.
+"""`python -m mvideo.deployments.worker start ...` does what `prefect worker start ...` does, but reports each crash
+once.
 
-When the process of a run dies, Prefect reports the crash twice: the executor immediately, and the worker again after
-the crash hooks, for which it starts a process whether there are hooks or not (11 s later in our trial with Prefect
-3.9.1). A retry in between is reset to Crashed by the second report, so with a plain worker wait 15 s before you retry.
+When the process of a run dies, a plain Prefect worker reports the crash twice. The second report comes after the crash
+hooks, for which a process is started even if there are none (11 s later in our trial with Prefect 3.9.1). If you retry
+the run before that, the second report sets it to Crashed again. So with a plain worker, wait 15 s before you retry.
+`mvideo server up` starts workers that report once.
 """
 
 # Prefect 3.9.1 marks reports that were not delivered (`crash_unreported`), but its process worker ignores the mark.

@@ -1,4 +1,4 @@
-"""What a flow shows on its Artifacts page.
+"""What a flow's run shows on the Artifacts page of the UI.
 
 | Artifact | Contents |
 |---|---|

@@ -1,7 +1,8 @@
-"""The folder that relative paths in a deployment's parameters are resolved against.
+"""How relative paths in a deployment's parameters are resolved.
 
-A process worker starts each run in a temporary folder and removes it afterwards, so such paths need a fixed root:
-$MVIDEO_ROOT of the worker, otherwise the checkout that the code is imported from, otherwise ~/mvideo.
+They are relative to `$MVIDEO_ROOT` in the worker's environment; if it is not set, to the checkout that the code is
+imported from; without a checkout, to `~/mvideo`. The working directory does not count, because a process worker starts
+each run in a temporary folder and removes it afterwards.
 """
 
 import functools

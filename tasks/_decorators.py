@@ -1,5 +1,5 @@
-"""When a task is retried by itself: after disk errors, network errors and an unreachable caption server; three times on
-the CPU, twice on a GPU. Wrong options, missing weights and too many failed items are not retried.
+"""Prefect retries a task after a disk or network error, or if the caption server cannot be reached: CPU tasks three
+times, GPU tasks twice. Wrong options, missing weights and too many failed items are not retried.
 """
 
 from collections.abc import Callable

@@ -17,24 +17,24 @@ pipeline.save_pretrained("mine")  # base, conditioning, adapter/, format
 | Import from | What |
 |---|---|
 | `mvideo_core` | `MVideoPipeline`: one clip per call; saving, offloading, LoRA as in diffusers' `CogVideoXPipeline` |
-| `mvideo_core` | `MVideoTransformer3DModel`: `from_base(plain)` extends a CogVideoX, `from_pretrained` also reads it |
+| `mvideo_core` | `MVideoTransformer3DModel`: `from_base` extends a plain CogVideoX; `from_pretrained` also reads one |
 | `mvideo_core.cogvideox.conditions` | `Conditions`: mask, appearance and motion latents, and their noise level |
 | `mvideo_core.cogvideox.teacher` | `teacher_view`: a context in which the transformer is the untrained base model |
 | `mvideo_core.cogvideox.adapter` | `add_lora`, `list_trainable`, `save_adapter`, `load_adapter` |
 | `mvideo_core.cogvideox.fun_control` | `to_fun_control`, `from_fun_control`: 32-channel checkpoints of CogVideoX-Fun |
 | `mvideo_core.cogvideox.base` | `load_base`, `random_base`, `save_base` |
 
-Methods of the transformer trade speed for memory: `set_sdpa` selects the attention kernel (diffusers'
-`set_attention_backend` has no effect on CogVideoX), `set_gradient_checkpointing` what is recomputed, `compile_blocks`
-compiles each block as a whole, and `enable_cache` reuses results between denoising steps.
+Four methods of the transformer affect speed and memory: `set_sdpa` selects the attention kernel (diffusers'
+`set_attention_backend` has no effect on CogVideoX), `set_gradient_checkpointing` selects what is recomputed,
+`compile_blocks` compiles each block as a whole, and `enable_cache` reuses results between denoising steps.
 
-Guarantees, tested with small random models that have sincos or rotary positions:
+The following was tested with small random models, with sincos and with rotary positions:
 
 * Without conditions, the output equals diffusers' `CogVideoXTransformer3DModel` bit for bit, in fp32 and bf16; the
   pipeline's clip equals `CogVideoXPipeline`'s to within one gray level.
-* Before training and without history, the student equals the teacher bit for bit, whatever the mask. At every later
-  step the teacher is still the base model, bit for bit.
-* Positions equal diffusers' own builders bit for bit.
+* Before training and without history, the student (the model in training) equals the teacher (the base model) bit for
+  bit, whatever the mask. At every later step, the teacher is still the base model, bit for bit.
+* Positions equal those that diffusers computes, bit for bit.
 * Recomputing blocks (`full`, `block_skip:n`) gives the same gradients, bit for bit.
 * Plain diffusers loads the LoRA file with the same alpha.
 

@@ -1,11 +1,11 @@
-"""LoRA on the transformer, what is trained, and the files that a training run writes.
+"""The LoRA layers of the transformer, and the adapter files that a training run writes.
 
-A folder holds
+An adapter is a folder with
 
 * `pytorch_lora_weights.safetensors`: the LoRA in diffusers' format, with alpha in its metadata (without it, readers
   assume alpha = rank);
-* `mvideo_conditioning.safetensors`: mask convolution and segment offsets, in a file of their own because diffusers
-  rejects a LoRA file with other keys in it;
+* `mvideo_conditioning.safetensors`: mask convolution and segment offsets, in a separate file because diffusers rejects
+  a LoRA file with other keys in it;
 * `mvideo_config.json`: clip sizes, conditioning options, LoRA settings, and digests of the base and of the other files.
 
 An adapter with another architecture or other conditioning options is refused; the message names the field that differs.

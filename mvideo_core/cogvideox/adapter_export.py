@@ -1,17 +1,18 @@
-"""An adapter's LoRA as a file for other programs: with their tensor names, and alpha as a tensor.
+"""Exports an adapter's LoRA as a file for other programs, with the tensor names that they expect and alpha as a tensor.
 
 `mvideo adapter export --for` names the program:
 
 | `--for` | Loaded by |
 |---|---|
 | `videox-fun` | VideoX-Fun: `lora_path` of its CogVideoX scripts and nodes |
-| `comfyui` | the LoRA nodes of ComfyUI-CogVideoXWrapper; ComfyUI itself has no CogVideoX |
-| `kohya` | sd-scripts' LoRA tools, and programs that read their form; sd-scripts has no CogVideoX either |
+| `comfyui` | the LoRA nodes of ComfyUI-CogVideoXWrapper; ComfyUI itself does not support CogVideoX |
+| `kohya` | sd-scripts' LoRA tools, and programs that read their format; sd-scripts does not support CogVideoX either |
 
 diffusers needs no export. All three read kohya's format: `<prefix><layer with underscores>.lora_down.weight`,
 `.lora_up.weight`, `.alpha`, and scale by alpha / rank; training writes diffusers' format, with alpha only in the
-header. None of these programs can use the mask convolution and the segment offsets, and none of them was run: what each
-reads is in docs/results/accuracy.md#adapters-in-other-programs. DoRA, rsLoRA and an alpha per layer are refused.
+header. None of these programs can use the mask convolution and the segment offsets, and none of them was run;
+docs/results/accuracy.md#adapters-in-other-programs lists what each of them reads. DoRA, rsLoRA and an alpha per layer
+are refused.
 """
 
 import re

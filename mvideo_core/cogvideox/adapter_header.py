@@ -1,13 +1,13 @@
-"""What the headers of an adapter's files say about it, for other programs; `mvideo adapter show PATH` prints them.
+"""The headers of an adapter's files describe the adapter to other programs; `mvideo adapter show PATH` prints them.
 
-| Keys | Whose | Contents |
+| Keys | Defined by | Contents |
 |---|---|---|
 | `modelspec.*` | Stability AI's Model Metadata Standard 1.0.1 | filled from `card.*` of the training options |
 | `ss_*` | kohya's sd-scripts | only keys that apply to this training run |
-| `mvideo.*` | ours | version; SHA-256 of base, VAE, text encoder and training latents |
+| `mvideo.*` | this project | version; SHA-256 of base, VAE, text encoder and training latents |
 | `lora_adapter_metadata` | diffusers | peft's settings |
 
-The same adapter gives the same bytes, so `modelspec.date` is left out.
+`modelspec.date` is left out, so that the same adapter gives the same bytes.
 """
 
 from collections.abc import Mapping

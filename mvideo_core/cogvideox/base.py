@@ -1,6 +1,6 @@
-"""A CogVideoX in memory: from a diffusers pipeline folder, from the weights catalog, or with random weights.
+"""Loads a CogVideoX: from a diffusers pipeline folder, from the weights catalog, or with random weights.
 
-`weights` names it: a catalog name (`cogvideox-2b`, `mini`), a folder of a diffusers CogVideoX pipeline, or
+The option `weights` selects it: a catalog name (`cogvideox-2b`, `mini`), a folder of a diffusers CogVideoX pipeline, or
 `random:<size>` for random weights at one of the sizes of docs/results/mini_base.md#architecture (for tests, dry runs
 and benchmarks: no file is read).
 """

@@ -6,7 +6,7 @@ Branches of one step, from least to most conditioned; all of them include histor
     mask and text:  [negative text, no mask]  [negative text, mask]  [text, mask]
 
 Each branch adds its difference from the previous branch, times its scale: v = v0 + s1 (v1 - v0) + s2 (v2 - v1). With a
-mask scale of 1 three branches give the same result as two.
+mask scale of 1, three branches give the same result as two.
 
 Source: Ho & Salimans 2022 (arXiv:2207.12598); two conditions as in Brooks et al. 2023 (arXiv:2211.09800), section
 3.2.1.

@@ -1,9 +1,9 @@
-"""Noise on the history, in sigma: `history = sqrt(1 - sigma^2) * latents + sigma * noise`.
+"""Noise of level sigma is added to the history: `history = sqrt(1 - sigma^2) * latents + sigma * noise`.
 
-Sigma means the same in training and generation and for every base. The network receives the timestep with that noise
-level in the base's schedule: sigma 0.24 is t = 20 in CogVideoX-2b and t = 55 in 5b. A sigma below that of t = 0 (0.05
-in 2b, 0.03 in 5b and mini) is raised to it; in generation, 0 adds no noise. The default 0.24 was chosen by drift over
-ten clips (docs/results/accuracy.md#noise-on-the-history).
+Sigma has the same meaning in training, in generation and for every base. The network receives the timestep with that
+noise level in the base's schedule: sigma 0.24 is t = 20 in CogVideoX-2b and t = 55 in 5b. A sigma below that of t = 0
+(0.05 in 2b, 0.03 in 5b and mini) is raised to that value; but in generation, 0 adds no noise. The default, 0.24, was
+chosen by measuring drift over ten clips (docs/results/accuracy.md#noise-on-the-history).
 """
 
 HISTORY_SIGMA_MAX = 0.34

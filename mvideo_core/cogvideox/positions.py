@@ -2,8 +2,8 @@
 
 The noisy clip keeps CogVideoX's own coordinates. One unit of time is one latent frame; 0 is the clip's first frame,
 which is also the last frame of the previous clip. So the appearance frame is at 0 and the 9 motion latents at -8..0. In
-space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart
-(RoPE), which is 1.0 in the sincos coordinates of CogVideoX, already divided by 1.875.
+space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384, they are 1.875 base tokens apart
+with RoPE. CogVideoX's sincos coordinates are already divided by 1.875, so there they are 1.0 apart.
 
 Shape letters: L tokens, D channels.
 """

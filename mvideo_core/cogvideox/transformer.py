@@ -42,13 +42,14 @@ _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).par
 
 class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialized parameters: `mask_proj`, a 2x2
-    convolution from 16 mask channels to the token width, and `segment_embed`, an offset each for appearance and motion.
+    convolution from 16 mask channels to the token width, and `segment_embed`, one learned offset each for appearance
+    and motion.
 
     * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over
       16 + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and
       the base convolution stays untouched for the teacher.
-    * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in
-      physical time, a learned offset per segment, modulated by their own timestep.
+    * appearance and motion (section 3.3, sequence concatenation): the base convolution makes patches of them. They get
+      positions in physical time and a learned offset per segment, and are modulated by their own timestep.
 
     Tokens for 33 frames at 480x720 with motion at 256x384, of which only the clip's are output:
 

@@ -1,9 +1,10 @@
-"""`mvideo eval compare` tests the differences between items with the same `id`, each metric with a sign-flip test.
+"""`mvideo eval compare` tests the differences between items with the same `id`, with one [sign-flip
+test](docs/reference/evaluation.md#intervals-and-p-values) per metric.
 
 Both sides must have the same metric options, weights and revision, and the same prompt and sample per id. P-values of
-one table are corrected together (Holm). A metric is `different` (p at most 5% after the correction), `not
-distinguishable`, or `too few (needs N)`: even a difference in every prompt would not reach 5%. Another
-`intervals.level` of the suite changes the 5%.
+one table are corrected together (Holm). The verdict on a metric is `different` (p at most 5% after the correction),
+`not distinguishable`, or `too few (needs N)` if even a difference in every prompt would not reach 5%. To change the 5%,
+set the suite's `intervals.level`.
 
 The test does not cover training noise: two models, each trained once, also differ by their seeds.
 """

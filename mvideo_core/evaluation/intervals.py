@@ -1,11 +1,11 @@
 """Intervals and p-values of means come from a sign-flip test over prompts; with fewer than six prompts, there are
 neither.
 
-Under "no difference", each prompt's total could have the opposite sign, so the observed mean is compared with the means
-under all flips (or a seeded sample of them). Videos of one prompt (several seeds) are not independent, so prompts flip
-as a whole. The interval contains every value that the same test does not reject, so the two cannot contradict each
-other. The test makes at most 1 - level false alarms for any number of prompts if differences are symmetric, which holds
-if the two systems do not differ; no normality is assumed.
+If there were no difference, each prompt's total could just as well have the opposite sign. So the observed mean is
+compared with the means under all sign flips (or a seeded sample of them). Videos of one prompt (several seeds) are not
+independent, so they are flipped together. The interval contains every value that the same test does not reject, so the
+two cannot contradict each other. For any number of prompts, the rate of false alarms is at most 1 - level if
+differences are symmetric, which holds if the two systems do not differ. Normality is not assumed.
 
 Source: Fisher (The Design of Experiments, 1935) for the test; Hartigan (JASA 1969, "Using subsample values as typical
 values") for the interval, whose ends are means of subsets; Holm (1979) for several comparisons.

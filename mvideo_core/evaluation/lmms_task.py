@@ -1,11 +1,11 @@
-"""`mvideo eval lmms-task` writes a test set as a task of lmms-eval, which asks a model for videos; this project scores
-them:
+"""`mvideo eval lmms-task` writes a test set as a task of lmms-eval. lmms-eval asks a model for the videos, and this
+project scores them:
 
     mvideo_masks.yaml   the task
     docs.jsonl          one line per video to make: each item, and each of its edits
     manifest.jsonl      the items
     control/<id>.mp4    masks as video, white on black
-    results/            scores, as of `mvideo eval run`
+    results/            scores, as `mvideo eval run` writes them
 
 The model gets each prompt with a video of the masks, and answers with the path of its own video, or with JSON
 (`{"videos": [PATH]}`). Items without a video are left out of the mean, with a warning.

@@ -1,12 +1,12 @@
-"""Items to score: a manifest with one JSON object per line, or a folder of videos.
+"""The items to score: a manifest with one JSON object per line, or a folder of videos.
 
     {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"}
 
-Paths are relative to the manifest. A video that is listed but does not exist counts as missing: leaving failed
-generations out of a mean flatters the system.
+Paths are relative to the manifest. A video that is listed but does not exist counts as missing, because leaving failed
+generations out of the mean would flatter the system.
 
 A folder has a `manifest.jsonl`, outputs of `mvideo generate`, or videos named after their prompts as in VBench (`a cat
-runs-0.mp4`). If it also has videos that would not be scored, it is refused.
+runs-0.mp4`). A folder that also has other videos, which would not be scored, is refused.
 """
 
 import json
@@ -62,7 +62,7 @@ class Intervention(Record):
 
 
 class EvalItem(Record):
-    """A line of a manifest: one video of one system.
+    """Each line of a manifest describes one video of one system.
 
     Attributes:
         id: id of the prompt or sample (and seed); equal in every system, so that systems are compared in pairs.
@@ -74,9 +74,9 @@ class EvalItem(Record):
         prompt_generation: the prompt it was generated from, if different (lengthened by a language model).
         seed: seed of the generation.
         masks: the masks that guided it: .masks, .npz, .npy, image folder, mask video, or DATASET#KEY.
-        sample_masks_sha256: digest of the sample's own masks, if `masks` were resampled to a system's grid and length;
-            it shows that systems with different grids share the sample. "" = `masks` are the sample's own, or have been
-            edited since: remove it if you replace the masks.
+        sample_masks_sha256: digest of the sample's own masks, if `masks` are a copy resampled to a system's frame size
+            and length. It shows that systems of different sizes share the sample. "" = `masks` are the sample's own, or
+            were edited. Remove this field if you replace the masks.
         source_video: the video the masks come from: upper bound of S_m, and a column of the report.
         seconds: requested length.
         variant: variant of the system, such as "8 s" or "no consistency loss"; variants get separate rows.

@@ -1,8 +1,9 @@
-"""VBench's two protocols: the whole video at once (`short`), or the mean over clips of `clip_s` seconds (`long`).
+"""VBench's two protocols (option `protocol`): the whole video at once (`short`), or the mean over clips of `clip_s`
+seconds (`long`).
 
-A short last clip starts earlier, so all clips have the same length. VBench-Long itself re-encodes clips before scoring,
-and averages over all clips without averaging per video first; here, clips are slices of the decoded frames. VBench's
-authors use clips for videos of 5 s or longer.
+If the last clip would be shorter, it starts earlier, so that all clips have the same length. Here, clips are slices of
+the decoded frames, and scores are averaged per video first. VBench-Long itself re-encodes clips before scoring, and
+averages over all clips at once. VBench's authors use clips for videos of 5 s or longer.
 
 Shape letters: T frames, H, W, C.
 """

@@ -13,9 +13,9 @@
 In `rows.jsonl`, the status of an item is `ok`, `missing` (no such file), `failed` (with the reason) or `inapplicable`
 (it lacks prompt, masks or source). A metric whose weights or package are missing is `unavailable` in `result.json`.
 
-A score's file name is the digest of everything that determines it: a video, prompt, mask, option or weight that changed
-is scored again, a moved video is not. With the same version and hardware, the same videos at the same paths give the
-same `result.json`, byte for byte.
+A score's file name is the digest of everything that determines the score. If a video, prompt, mask, option or weight
+changes, the video is scored again; if it is only moved, it is not. With the same version and hardware, the same videos
+at the same paths give the same `result.json`, byte for byte.
 """
 
 # Records of the files: `aggregate.ScoreRow` (rows.jsonl), `manifest.EvalItem` (items.jsonl), `scores` (scores/).

@@ -1,4 +1,4 @@
-"""Systems under test as small YAML files: how videos are generated, with which weights, at which size.
+"""A system under test is a small YAML file that says how videos are generated, with which weights and at which size.
 
 | kind | What it is |
 |---|---|
@@ -6,7 +6,7 @@
 | diffusers | a text-to-video or control pipeline of diffusers, as published |
 | folder | videos generated elsewhere, found by name |
 
-Wan-VACE and Fun-Control get a control video made from the masks. Neither was designed for mask input; say so in
+Wan-VACE and Fun-Control get a control video made from the masks. Neither was designed for mask input; mention this in
 comparisons.
 """
 

@@ -1,10 +1,10 @@
-"""`mvideo eval table` prints the paper's scores next to ours, with interval and counts, or `no result`.
+"""`mvideo eval table` prints the paper's scores next to yours, with interval and counts, or `no result`.
 
 A result fills a row if `system` and `test_set` match and every video file has the row's length (within half a second)
-and size, and in table 5 also 8 fps. Other results follow below the paper's rows. The paper's columns have only metrics
-with the weights that VBench uses; S_m requires the weights of a published SAM2 checkpoint. Substitutes and controls,
-for which the paper has no scores, have sections of their own. Every choice that the paper leaves open is listed below
-the table. The `.tex` files need the LaTeX package `array`.
+and size, and in table 5 also 8 fps. Other results follow below the paper's rows. A score is in one of the paper's
+columns only if it was computed with the weights that VBench uses, or for S_m with a published SAM2 checkpoint.
+Substitutes and controls, for which the paper has no scores, are in separate sections. Every choice that the paper
+leaves open is listed below the table. The `.tex` files need the LaTeX package `array`.
 """
 
 import json

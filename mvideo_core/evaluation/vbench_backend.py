@@ -1,8 +1,8 @@
 """The same scores computed by the vbench package itself, as a cross-check.
 
 The default tests compare token ids, ViCLIP's parameter names and every score (within 1e-6) with stored results of the
-package. vbench requires versions of transformers and numpy that this project cannot use, so to run it, create an
-environment on top of this project's (no second torch):
+package. vbench requires versions of transformers and numpy that this project cannot use. To run it, create a virtual
+environment on top of this project's (so torch is not installed twice):
 
     python -m venv vbench-env
     echo "$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')" \\
@@ -10,8 +10,9 @@ environment on top of this project's (no second torch):
     vbench-env/bin/pip install --no-deps vbench==0.1.5 openai-clip decord easydict pyiqa==0.1.16 imageio einops \\
       ftfy wcwidth 'setuptools>=77.0.3,<82'
 
-Compare full-size networks with random weights ([output](docs/results/accuracy.md#metrics-against-the-vbench-package)),
-or your own videos; for these, set `VBENCH_CACHE_DIR` to a folder with the public weights in VBench's layout:
+Then compare vbench with this project on full-size networks with random weights (first command,
+[output](docs/results/accuracy.md#metrics-against-the-vbench-package)), or on your own videos (the other two). For your
+own videos, set `VBENCH_CACHE_DIR` to a folder with the public weights in VBench's layout:
 
     MVIDEO_VBENCH_PYTHON=vbench-env/bin/python vbench-env/bin/python -m pytest -m vbench -s tests/mvideo_core/evaluation
     mvideo eval run videos.jsonl --suite paper --out result

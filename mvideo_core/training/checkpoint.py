@@ -1,18 +1,18 @@
-"""Checkpoints: one folder each, renamed into place when complete; a run resumes from the newest good one.
+"""Each checkpoint is a folder that is renamed into place when complete. A run resumes from the newest good one.
 
-    checkpoints/step-00001000/     damaged-step-... and nonfinite-step-... are set aside: no run resumes from them
+    checkpoints/step-00001000/
         state.json              step, options that fix the course of the run, dataset digest, size and SHA-256 of files
         optimizer.safetensors   Adam's means and step counts, by parameter
         adapter/                adapters and conditioning as trained, fp32: what MVideoPipeline and diffusers load
-        adapter_ema/            the same for their running mean
+        adapter_ema/            the same for the running mean (EMA) of the weights
 
 Random draws, the data position and the learning rate are functions of seed and step. So on one machine, with the same
 number of processes and the same `micro_batch`, a resumed run is bit-identical to an uninterrupted one (tested on CPU).
 
 `state.json` has the SHA-256 of every other file and of its own other fields. A checkpoint whose bytes have changed is
-renamed to `damaged-step-...` with a warning; one from which every sample of the next step gives a non-finite loss is
-renamed to `nonfinite-step-...`. Then the run resumes from the previous one. No checkpoint is written from non-finite
-weights, and none contains a pickle.
+renamed to `damaged-step-...`, with a warning. A checkpoint that gives a non-finite loss for every sample of the next
+step is renamed to `nonfinite-step-...`. In both cases, the run resumes from the previous checkpoint. No checkpoint is
+written from non-finite weights, and none contains a pickle.
 """
 
 import itertools

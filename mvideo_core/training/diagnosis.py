@@ -1,6 +1,6 @@
-"""Why a step was not finite: the first non-finite tensor in the order of computation, and what it points to.
+"""Why a step was not finite: the first non-finite tensor in the order of computation, and its likely cause.
 
-The step's micro-batches are run again with their own seeds, checking each tensor as it is computed: inputs, the
+The step's micro-batches are run again with their own seeds, and each tensor is checked as it is computed: inputs, the
 teacher's prediction, the model's, the loss, then each parameter's gradient.
 
 Shape letters: B: batch.

@@ -1,8 +1,8 @@
 """The random draws of a step, made once for the whole global batch, so that every rank knows all of them.
 
-History is dropped per step, for the whole global batch: all ranks then run the same token count, which leaves no
-straggler and at most three compiled shapes. Mask and text are dropped per sample. No draw depends on the number of
-processes. The paper specifies none of the shares (docs/results/choices.md).
+History is dropped per step, for the whole global batch. All ranks then process the same number of tokens, so no rank
+waits for another, and at most three shapes are compiled. Mask and text are dropped per sample. No draw depends on the
+number of processes. The paper does not specify how often each is dropped (docs/results/choices.md).
 
 Shape letters: G: slots of the global batch.
 """

@@ -1,8 +1,8 @@
 """Weights of the diffusion loss inside and outside the mask, at the latents' resolution; not in the paper.
 
-`mask_loss.inside` and `mask_loss.outside` weight the error of `L_d` inside and outside the clip's mask, for latents
-encoded with `store_coverage`. The weights of a sample have mean 1. Samples whose mask was dropped are weighted evenly,
-as are `L_c` and validation.
+`mask_loss.inside` and `mask_loss.outside` weight the error of `L_d` inside and outside the clip's mask. They need
+latents encoded with `store_coverage`. The weights of a sample have mean 1. Samples whose mask was dropped are weighted
+evenly, as are `L_c` and validation.
 
 Shape letters: B batch, F latent frames, H, W latent sides.
 """

@@ -1,16 +1,18 @@
 """`L = L_d + alpha * L_c` (paper, equation 2): v-prediction error, and distance from the base model's prediction.
 
-`L_d` is the mean squared error of the velocity `sqrt(a) noise - sqrt(1-a) x0`, `L_c` that between our prediction and
-the base model's without adapters, mask and history. `consistency.prediction` selects our prediction:
+`L_d` is the mean squared error of the predicted velocity `sqrt(a) noise - sqrt(1-a) x0`. `L_c` is the mean squared
+error between a prediction of the trained model and that of the base model, which has no adapters, mask or history.
+`consistency.prediction` selects which prediction of the trained model is used:
 
 | Value | `L_c` applies to |
 |---|---|
 | `conditioned` (default) | the prediction with mask and history, as in the paper; masks have less effect |
-| `dropped` | first-clip samples with a dropped mask, which get the whole weight; other steps have no `L_c` |
+| `dropped` | first-clip samples with a dropped mask, which get the whole weight of `L_c`; other steps have none |
 | `extra_forward` | a second prediction without conditions, at the cost of a forward and backward pass |
 
-Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are means over all
-elements in v-space; for CogVideoX, this is the x0 loss weighted by 1 / (1 - alpha_bar) of the usual scripts.
+Noise, targets and losses are fp32, because the schedule's small coefficients vanish in bf16. Both losses are means over
+all elements of the velocity. For CogVideoX, this equals the loss of the usual training scripts: the x0 error weighted
+by 1 / (1 - alpha_bar).
 
 Shape letters: B batch, F latent frames, C channels, H, W; G: slots of the global batch.
 """

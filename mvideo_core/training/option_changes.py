@@ -1,6 +1,6 @@
-"""Options that determine the resulting weights, compared when a run is resumed.
+"""When a run resumes, the options that determine its weights are compared with those of its checkpoint.
 
-* Rank, alpha and targets of the LoRA and the global batch cannot change within a run.
+* The LoRA's rank, alpha and targets, and the global batch, cannot change within a run.
 * These change only with `--allow`, which takes an option or a group such as `optimizer`: `base`, `lora`, `draws`,
   `mask_loss`, `consistency`, `optimizer`, `ema`, `seed`, the latents, `data.holdout`, `data.exclude`, `data.order`,
   `init_adapter`, `execution.precision`, `execution.quantize`, and `steps` with a cosine learning rate.

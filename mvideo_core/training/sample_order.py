@@ -5,9 +5,9 @@ resume position is one number. An epoch is one permutation of all training sampl
 sample is left out. Whole clips are held out for validation.
 
 With `data.order: hashed`, a run with a sample and one without it are the same up to the sample's first use. So you can
-delete the checkpoints from after that step and resume with latents that do not have the sample; on a CPU with one
-process, the weights are bit for bit those of a training run that never used it. `mvideo forget --search`
-(docs/forget.md) does so, and says if the other samples differ (latents encoded in batches, or another clip held out).
+delete the checkpoints after that step and resume with latents that do not have the sample; on a CPU with one process,
+the weights are bit for bit those of a training run that never used it. `mvideo forget --search` (docs/forget.md) does
+so, and reports whether the other samples differ (because latents were encoded in batches, or another clip is held out).
 With `permuted`, the runs differ from the first step on. A run cannot change its order on resume without `--allow
 data.order`.
 

@@ -1,7 +1,8 @@
-"""Starts a run from an adapter: ours, or a plain CogVideoX LoRA, in which case the conditioning starts at zero.
+"""A run can start from one of this project's adapters, or from a plain CogVideoX LoRA. With a plain LoRA, the
+conditioning starts at zero.
 
-The adapter's rank, alpha and targets must match the options, so that the first step computes what the adapter did. The
-optimizer starts fresh. The adapter's content is part of the run's identity.
+The adapter's rank, alpha and targets must match the options, so that the first step computes the same as the adapter.
+The optimizer starts fresh. When the run resumes, another adapter is refused without `--allow init_adapter`.
 """
 
 import json

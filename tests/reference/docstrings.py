@@ -68,7 +68,7 @@ def metrics_table() -> str:
         weights = weights or ("of the segmenter" if "segmenter" in fields else "none")
         needs = ", ".join(sorted(metric.needs)) or "video only"
         rows.append((code(name), needs, f"x {metric.scale:g}", weights, cell(metric.license)))
-    return table(("Metric", "Needs", "In tables", "Default weights", "License"), rows)
+    return table(("Metric", "Needs", "Factor in tables", "Default weights", "License"), rows)
 
 
 def paper_rows() -> str:
@@ -171,7 +171,7 @@ PAGES: dict[str, Page] = {
     ),
     "model.md": Page(
         "Model",
-        "How masks and the previous clip enter CogVideoX, and what an adapter is. From the command line: "
+        "How masks and the previous clip enter CogVideoX, and what an adapter is. To use them from the command line: "
         "[training](../training.md), [generation](../generation.md).",
         (
             Entry("In Python", "mvideo_core.cogvideox"),
@@ -197,7 +197,7 @@ PAGES: dict[str, Page] = {
     ),
     "runs.md": Page(
         "Runs",
-        "What a run under [Prefect](../operations.md) shows, and what happens to it when something dies.",
+        "What a run under [Prefect](../operations.md) shows, how it recovers from crashes, and relative paths.",
         (
             Entry("Artifacts", "mvideo.flows._notices"),
             Entry("Retried tasks", "mvideo.tasks._decorators"),

@@ -1,11 +1,11 @@
-"""Encode: shards of the dataset -> parallel tars of VAE latents and text embeddings (paper, section 3.3).
+"""The encode stage makes a tar of VAE latents and text embeddings for every tar of the dataset (paper, section 3.3).
 
-It is not part of `build-mask-dataset`, because it depends on a base model and a video format.
+It is not part of `build-mask-dataset`, because its output depends on a base model and a video format.
 
 * A killed run resumes after the last complete group and gives the same bytes, on the same hardware and library
   versions. A group is `batch_size` clips of a tar; on object stores, the whole tar is encoded again.
-* The SHA-256 of a tar is compared before it is read.
-* Encodings that are not finite stop the stage with a `ModelError`; in float16, T5 overflows.
+* The SHA-256 of a tar is checked before the tar is read.
+* Encodings that are not finite stop the stage with a `ModelError`. This happens in float16, where T5 overflows.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The edits that a control score needs, fitted to a clip. Each is made of operations of `mvideo masks edit`:
+"""The edits that a control score needs, fitted to a clip. Each consists of operations of `mvideo masks edit`:
 
 | Edit | Request | Operation |
 |---|---|---|
@@ -7,12 +7,12 @@
 | `delay` | all objects start half a second late | `delay`, then `trim` to the same length |
 | `freeze` | all objects stop after a quarter of the clip | `freeze`, then `trim` to the same length |
 | `swap` | two objects change places | `swap` |
-| `drop` | one object is removed | `hide` |
+| `drop` | the object of `shift` and `scale` is removed | `hide` |
 
-Shift (less where there is less room) and scale grow between 10% and 60% of the clip. The object edited alone is, of
-those in the first frame, the one visible longest. All edits keep the number of frames and objects. An edit that does
-not apply to a clip is left out with its reason: for example, `delay` if nothing moves, or `swap` if there is only one
-object.
+`shift` and `scale` take effect gradually, between 10% and 60% of the clip. A shift is smaller than 20% where there is
+less room. `shift`, `scale` and `drop` edit one object: of those in the first frame, the one that is visible longest.
+All edits keep the number of frames and objects. An edit that does not apply to a clip is left out with its reason: for
+example, `delay` if nothing moves, or `swap` if there is only one object.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The state of an object is its center (x and y, in units of the mean object size) and the logarithm of its size.
 
-W is the state that the masks request, S the state observed in the video, 0 the video under the unedited masks, and e
-the video under an edit:
+W is the state that the masks request, S the state observed in the video. Subscript 0 is without an edit, subscript e
+with the edit e:
 
     requested change  D_e(t) = W_e(t) - W_0(t)
     response          R_e(t) = S_e(t) - S_0(t)
@@ -10,13 +10,15 @@ Errors of the model or the segmenter that are the same in both videos cancel.
 
 - **gain**: R_e(t) = gain * D_e(t - lag), least squares over all frames, objects and edits, each edit weighted so that
   its requested change counts the same. 1 = follows, 0.5 = goes half as far, 0 = ignores. A frame in which the object is
-  not found counts as no response (and has no part in the lag). For a dropped object, the share of it that is gone.
-- **lag**: the delay in frames, the same for all edits and not necessarily a whole number, for which requests explain
-  most of the responses (the peak of the normalized cross-correlation). None if it explains less than a quarter of them.
-- **leakage**: root mean square change of the objects that an edit leaves alone, divided by the one requested of the
-  edited objects.
-- **identity**: share of edits in which the edited object responded most, with a gain of at least 0.2. Of two objects
-  that change places, the share that arrived.
+  not found counts as no response, and is not used for the lag. For a dropped object, the gain is the share of the
+  object that is gone.
+- **lag**: the delay, in frames, at which the requested changes best explain the responses (the peak of the normalized
+  cross-correlation). It is one number for all edits, and may be fractional. It is None if the requests explain less
+  than a quarter of the responses.
+- **leakage**: root mean square change of the objects that an edit leaves alone, divided by the root mean square change
+  that it requests of the edited objects.
+- **identity**: share of edits in which the edited object responded most, with a gain of at least 0.2. For a swap, the
+  share of the two objects that arrived.
 
 Shape letters: T frames, N objects, K state components (3).
 """

@@ -1,7 +1,7 @@
-"""`mvideo eval interventions` writes the items with their edited masks, ready to generate from:
+"""`mvideo eval interventions` writes the items with their edited masks, ready for generation:
 
     manifest.jsonl           the items, each with its interventions; videos are expected in videos/
-    masks/<id>.masks         masks without an edit, as long as the videos
+    masks/<id>.masks         unedited masks, with the length of the videos
     masks/<id>+<edit>.masks  edited masks: same frames, objects and size
 
 An intervention is one edit applied to one item, with its masks and its video:
@@ -9,10 +9,10 @@ An intervention is one edit applied to one item, with its masks and its video:
     {"id": "cat-0", "video": "videos/cat-0.mp4", "prompt": "a cat runs", "masks": "masks/cat-0.masks",
      "interventions": [{"edit": "shift", "masks": "masks/cat-0+shift.masks", "video": "videos/cat-0+shift.mp4"}]}
 
-Edits may also be your own. Their masks must have the same frames, objects and size as the item's masks; leave the masks
-of a dropped object empty. If you know where the objects are in the videos (from rendering, or from your own tracker),
-name their mask files in `seen_masks`, of the item and of each intervention, and set the metric's option `judge` to
-`silhouettes`; it then runs no segmenter.
+You can also use edits of your own. Their masks must have the same frames, objects and size as the item's masks; leave
+the masks of a dropped object empty. If you know where the objects are in the videos (from rendering, or from your own
+tracker), put the paths of these masks into the field `seen_masks` of the item and of each intervention. Then set the
+metric's option `judge` to `silhouettes`, so that it uses these masks instead of a segmenter.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Where the objects are in a video: tracked by a segmenter, or as the manifest's `seen_masks` say.
+"""Where the objects are in a video: tracked by a segmenter, or read from `seen_masks` in the manifest.
 
 The segmenter tracks from the boxes of the first frame, which `shift`, `scale`, `delay` and `freeze` leave unchanged, so
 it does not know what an edit requests. Dropped objects are searched for in their old box. Colors decide which object is

@@ -1,8 +1,10 @@
-"""How well outlines agree, with position and size removed, and as plain overlap.
+"""How well requested and observed masks agree: their outlines alone, without position and size, and their plain
+overlap.
 
 - **outline**: IoU of requested and observed outlines after center and area are made equal. 0 = filled boxes, 1 = the
   segmenter's own outlines of the source video (or an IoU of 1 if the item has no `source_video`).
-- **mIoU, normalized**: of the edited objects. 0 = the unedited video under the edited masks, 1 = the source video.
+- **mIoU, normalized**: mean IoU of the edited objects, rescaled. 0 = the unedited video compared with the edited masks,
+  1 = the source video compared with its own masks.
 """
 
 from collections.abc import Sequence

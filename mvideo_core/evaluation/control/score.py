@@ -2,10 +2,10 @@
 
     control = mean(min(gain, 1 / gain)) / (1 + |lag| / 0.5 s) / (1 + leakage) * identity * (1 + outline) / 2
 
-A negative gain counts as 0. Each of these halves the score: half the gain, half a second of lag, neighbors that move as
-much as the object, or boxes instead of outlines. A video that ignores its masks or moves the wrong object gets 0. What
-cannot be determined, such as the identity of a single object, is not penalized. Scores of systems whose control is
-known: docs/results/accuracy.md#the-control-score.
+A negative gain counts as 0. Each of these halves the score: a gain of one half, a lag of half a second, neighbors that
+move as much as the object, or boxes instead of outlines. A video that ignores its masks or moves the wrong object gets
+0. What cannot be determined, such as the identity of a single object, is not penalized. Scores of systems whose control
+is known: docs/results/accuracy.md#the-control-score.
 """
 
 from collections.abc import Sequence

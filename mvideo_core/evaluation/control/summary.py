@@ -1,8 +1,9 @@
-"""A system's control in numbers, and S_m between chance and ceiling, over the items that all systems share.
+"""The control tables have each system's control score with its parts, and S_m between chance and ceiling, over the
+items that all systems share.
 
-Ratios are of sums over items, not means of ratios. Intervals (in brackets) describe one system and come from the
-[sign-flip test](docs/reference/evaluation.md#intervals-and-p-values); `mvideo eval compare` tests whether two systems
-differ.
+For a ratio, numerator and denominator are each summed over the items; ratios of single items are not averaged.
+Intervals (in brackets) describe one system and come from the [sign-flip
+test](docs/reference/evaluation.md#intervals-and-p-values); `mvideo eval compare` tests whether two systems differ.
 """
 
 import json

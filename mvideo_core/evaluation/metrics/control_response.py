@@ -1,11 +1,12 @@
-"""Whether a video follows its masks: what it does when they are edited, compared with what the edits request.
+"""Whether a video follows its masks: how it changes when they are edited, compared with what the edits request.
 
-S_m asks whether objects are where the masks place them; a video that would look the same without masks can score well,
-because the model has seen the clip in training, or because the prompt gives enough away. This metric edits the masks
-and compares the videos made under each edit with the video made without: 0 = ignores its masks, 1 = follows them. The
-details have gain, lag, leakage, identity, outlines and mIoU; docs/reference/control.md defines edits and numbers.
+S_m measures whether objects are where the masks place them. A video that would look the same without masks can still
+score well, because the model saw the clip in training or because the prompt gives enough away. This metric compares the
+videos generated from edited masks with the video generated from the original masks: 0 = ignores its masks, 1 = follows
+them. The details have gain, lag, leakage, identity, outlines and mIoU; docs/reference/control.md defines these numbers
+and the edits.
 
-The first step is `mvideo eval interventions`; docs/evaluation.md#control has all of them.
+Start with `mvideo eval interventions`; docs/evaluation.md#control has all steps.
 """
 
 from typing import Any, Literal, Self

@@ -1,18 +1,21 @@
 """Drift: how colors, contrast and sharpness change from clip to clip of a long video, and how visible the joins are.
 
-For videos that were generated clip by clip (paper, section 3.3). Each clip has eight statistics, averaged over its
-frames: mean and standard deviation of red, green and blue, contrast (standard deviation of luma), and sharpness (mean
-absolute Laplacian of luma). The trend of a statistic is its slope from clip to clip.
+These metrics are for videos generated clip by clip (paper, section 3.3). For each clip, eight statistics are averaged
+over its frames: mean and standard deviation of red, green and blue, contrast (standard deviation of luma), and
+sharpness (mean absolute Laplacian of luma). The trend of a statistic is its slope from clip to clip.
 
-- `drift` is the mean of the eight statistics' |slopes| per clip: fractions of 255 for the means, of the video's own
-  mean for the others. Noise makes it positive, so compare videos of equal length.
-- `mask_drift` is the slope of S_m per clip; below 0, masks are followed less and less.
+- `drift` is the mean absolute slope of the eight statistics. Slopes of the color means are fractions of 255 per clip;
+  the other slopes are fractions of the statistic's mean over the video. Noise alone makes `drift` positive, so compare
+  videos of equal length.
+- `mask_drift` is the slope of S_m per clip. Below 0, the video follows its masks less and less.
 - The details (`rows.jsonl`) have each slope with its 95% interval (`slope_red_mean`, `low_red_mean`, `high_red_mean`),
   the number of intervals that exclude 0 (`n_drifting`), and `seam`: the change between frames across joins, divided by
   the change elsewhere.
-- A slope needs 3 clips, its interval 8. The interval accounts for clips that resemble the previous clip (Santer et al.
-  2000), but is too narrow for short videos with strong autocorrelation (docs/results/accuracy.md#drift-of-long-videos).
-- Joins come from the `provenance.json` next to the video. Without one, set `new_frames`.
+- A slope needs at least 3 clips, and its interval at least 8. The interval accounts for clips that resemble the
+  previous clip (Santer et al. 2000), but is too narrow for short videos with strong autocorrelation
+  (docs/results/accuracy.md#drift-of-long-videos).
+- The positions of the joins come from `provenance.json` next to the video. Without this file, set `new_frames`, the
+  number of frames that each clip adds.
 - The suite `drift` has both metrics.
 - A trend need not be an error: a camera that moves from meadow to sky also changes colors. Compare systems on the same
   prompts and masks.

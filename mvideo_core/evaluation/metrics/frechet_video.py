@@ -1,21 +1,23 @@
 """Frechet video distance, of the whole frame or of the masked region: one number for all videos of a system.
 
-Each generated video and the source video of its item become one vector each; the score is the distance between the two
-sets of vectors, 0 and up, lower is better. `masked_frechet_video` grays out every pixel outside the union of the item's
-masks. If the source is longer, only its beginning counts, up to the length of the video: the same number of frames is
-sampled from both, so different durations would change the apparent speed.
+A network turns each generated video into one vector, and the source video of its item into another. The score is the
+distance between the two sets of vectors; it is 0 or more, and lower is better. `masked_frechet_video` grays out every
+pixel outside the union of the item's masks. The same number of frames is sampled from video and source. If the source
+is longer, only its beginning is used, because otherwise the two would differ in apparent speed.
+
+Fetch the network that you use:
 
     mvideo weights fetch videomae-base-ssv2      # CC BY-NC 4.0: noncommercial use only
     mvideo weights fetch vjepa2-vitl
 
-- `distance` is `frechet` (Heusel et al. 2017, Unterthiner et al. 2018) or `mmd`; with V-JEPA 2, `mmd` is the recipe of
-  JEDi (Luo et al. 2024, arXiv:2410.05203) with a different release of the network.
-- **Not FVD.** FVD's own network, I3D, is published as a program that would have to be executed; these networks are
-  VideoMAE and V-JEPA 2. Do not compare the numbers with published FVD or JEDi.
-- **Sample size.** Below about 2,000 videos both distances are biased upward, by an amount that depends on the number of
-  videos and on the system, so smaller sets are marked: `812.40 (72 videos; biased below about 2,000)`. They reveal a
-  broken system, but cannot rank two good ones.
-- Tested with transformers' own classes and random weights, not with public weights.
+- The option `distance` is `frechet` (Heusel et al. 2017, Unterthiner et al. 2018) or `mmd`; with V-JEPA 2, `mmd` is the
+  recipe of JEDi (Luo et al. 2024, arXiv:2410.05203) with a different release of the network.
+- **Not FVD.** FVD's own network, I3D, is published as a program that would have to be executed, so these metrics use
+  VideoMAE or V-JEPA 2. Do not compare the numbers with published FVD or JEDi.
+- **Sample size.** Below about 2,000 videos, both distances are biased upward, by an amount that depends on the number
+  of videos and on the system. Scores of smaller sets are therefore marked: `812.40 (72 videos; biased below about
+  2,000)`. Such scores reveal a broken system, but cannot rank two good ones.
+- These metrics were tested with transformers' own classes and random weights, not with public weights.
 """
 
 from collections.abc import Sequence

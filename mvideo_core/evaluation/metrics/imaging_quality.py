@@ -1,7 +1,7 @@
-"""Imaging quality (VBench): MUSIQ's score of each frame, trained on SPAQ; low for noise, blur, bad exposure.
+"""Imaging quality (VBench): the frames' mean score by MUSIQ, trained on SPAQ; low for noise, blur and bad exposure.
 
-The mean over frames, 0 to 100; in VBench's JSON format, 0 to 100 per video and 0 to 1 in the aggregate. It judges
-neither motion nor content: a sharp picture of the wrong thing scores well.
+The score is between 0 and 100. In VBench's JSON format, it is 0 to 100 per video and 0 to 1 in the aggregate. It
+reflects neither motion nor content: a sharp picture of the wrong thing scores well.
 
 MUSIQ's network comes from pyiqa, which is licensed for noncommercial use only and therefore not a dependency of this
 project:

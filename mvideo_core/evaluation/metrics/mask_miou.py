@@ -6,18 +6,18 @@ extent: a disc and its bounding box already have an IoU of pi/4 = 0.79. So compa
 controls](docs/evaluation.md#controls-of-s_m).
 
 - **Size and time**: masks may have any size and rate. They are resampled to the video's size (nearest pixel). If there
-  are as many masks as frames, mask k belongs to frame k; otherwise they are matched by time. In a video faster than its
-  masks, only the frame nearest to each mask counts.
+  are as many masks as frames, mask k belongs to frame k; otherwise they are matched by time. If the video has a higher
+  frame rate than its masks, only the frame nearest to each mask counts.
 - **Predictions**: one mask per box (`multimask_output=False`), logits above 0, no hole filling.
-- **Shape**: `fit: same` accepts masks whose aspect ratio differs from the video's by up to 2%. An item's `fit` in the
-  manifest overrides the option.
+- **Shape**: the option `fit: same` accepts masks whose aspect ratio differs from the video's by up to 2%. An item's
+  `fit` in the manifest overrides the option.
 - **Shuffled** (`pairing: shuffled`): each video is scored against the next mask file in a fixed circular order, so no
   video keeps its own masks, and systems with the same ids get the same pairs.
-- A video in which no frame counts is a failed item, not a score of 0 or 1.
+- A video in which no frame counts is a failed item; it does not get a score of 0 or 1.
 
 The details have:
 
-- `box_fill`: the score of filled boxes around the masks: agreement without any shape
+- `box_fill`: the score that filled boxes around the masks would get
 - `j`, `f`, `j_and_f`: DAVIS' region similarity and contour accuracy, averaged over frames, then over objects; 1 if both
   masks are empty
 - `n_skipped`: frames whose target mask is empty
@@ -26,9 +26,9 @@ The details have:
 - `n_unmatched_masks`: masks after the video's end, which score 0
 - `n_unfound`: frames with an empty prediction, which score 0
 
-The paper names neither its SAM2 checkpoint nor its rule for empty frames and several objects, so its 77.90 and 78.34
-cannot be reproduced exactly; results record the options and the SHA-256 of the segmenter's weights. Occlusion is not
-modeled: a mask shows what should be visible.
+The paper names neither its SAM2 checkpoint nor its rules for empty frames and for several objects, so its scores of
+77.90 and 78.34 cannot be reproduced exactly. Results record the options and the SHA-256 of the segmenter's weights.
+Occlusion is not modeled: a mask shows what should be visible.
 """
 
 from collections.abc import Iterator

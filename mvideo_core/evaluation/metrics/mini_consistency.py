@@ -1,10 +1,10 @@
 """Mini consistency: the recipe of overall consistency with a small ViCLIP trained on the mini world.
 
-A substitute, because VBench's networks do not work at 64x96 px: use its cosines to compare systems on the synthetic
-world, not with VBench's ([what it responds to and what it misses](docs/results/mini_metrics.md#mini_consistency)). Same
-frames (one from the middle of each eighth), same code, same kind of weights folder; differences: the whole frame is
-squeezed to the network's square instead of cropped, and texts have 64 tokens. The network knows only the world's words;
-names of the unseen classes count as "animal".
+It replaces overall consistency on the synthetic world, because VBench's networks do not work at 64x96 px. Use its
+cosines to compare systems on this world, not with VBench's scores ([what it responds to and what it
+misses](docs/results/mini_metrics.md#mini_consistency)). It scores the same frames (one from the middle of each eighth)
+with the same code. Two things differ: the whole frame is squeezed into a square instead of cropped, and texts may have
+up to 64 tokens. The network knows only the world's words; names of the unseen classes count as "animal".
 """
 
 from typing import TYPE_CHECKING

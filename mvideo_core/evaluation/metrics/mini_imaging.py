@@ -1,8 +1,8 @@
 """Mini imaging: quality of single frames, scored by a small network trained on frames of the mini world with known
 degradations (blur, noise, JPEG blocks, the smear of a small VAE).
 
-A substitute for imaging quality on the synthetic world: 1 means as clean as the world's own frames at 64 px, 0
-degraded. That is not human preference, so do not compare it with MUSIQ's scores
+A substitute for imaging quality on the synthetic world: 1 means as clean as the world's own frames at 64 px, and 0
+means degraded. It does not predict human preference, so do not compare it with MUSIQ's scores
 ([measured](docs/results/mini_metrics.md#mini_imaging)). It ignores content: a sharp image of nonsense scores well.
 """
 

@@ -1,11 +1,11 @@
 """Mini smoothness: VBench's motion-smoothness loop with optical flow instead of an interpolation network.
 
 A substitute for motion smoothness on the synthetic world; do not compare the two
-([measured](docs/results/mini_metrics.md#mini_smoothness)). Every second frame is predicted from its two neighbors:
-their flow (DIS, Kroeger et al. 2016, arXiv:1603.03590, in both directions) is halved and followed from the middle, and
-the two warped neighbors are averaged; 1 = predicted exactly. Like VBench's metric, it rewards videos without motion;
-unlike AMT, it does not know what objects look like, so fast or occluding motion costs more. Designed for 64x96 px,
-where AMT-S gives no finite values; works at any size from 16 px.
+([measured](docs/results/mini_metrics.md#mini_smoothness)). Every second frame is predicted from its two neighbors: both
+are warped halfway along the optical flow between them (DIS, Kroeger et al. 2016, arXiv:1603.03590, in both directions),
+and averaged. A score of 1 means predicted exactly. Like VBench's metric, this one rewards videos without motion. Unlike
+AMT, it does not know what objects look like, so fast or occluding motion costs more. It was designed for 64x96 px,
+where AMT-S gives no finite values, and works from 16 px up.
 """
 
 from typing import Any, Self

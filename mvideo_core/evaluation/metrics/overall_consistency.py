@@ -2,8 +2,8 @@
 
     mvideo weights fetch viclip-l-14
 
-Eight frames count, one from the middle of each eighth of the video, resized to 224 px on the short side and
-center-cropped (which removes a sixth of the width on each side of a 480 x 720 frame).
+Eight frames are used, one from the middle of each eighth of the video. They are resized to 224 px on the short side and
+center-cropped, which removes a sixth of the width on each side of a 480x720 frame.
 
 The prompt is truncated to **32 tokens**, so only the beginning of an augmented prompt would be scored. Put the short
 prompt into `prompt` and the long one into `prompt_generation`, as was done for CogVideoX's results on the leaderboard.

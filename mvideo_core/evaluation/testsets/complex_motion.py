@@ -1,7 +1,8 @@
-"""ComplexMotion: a folder of videos with complex motion, and which object to follow in each.
+"""ComplexMotion: a folder of videos with complex motion, and a table of the object to follow in each.
 
-Paper, section 4.1: 200 videos "specifically curated from the Pexels website". The list is not published; this builder
-takes any folder and a table of object names, so that a comparable set can be built, named and reproduced.
+Paper, section 4.1: 200 videos "specifically curated from the Pexels website". The list is not published. `mvideo
+testset complexmotion-list` takes any folder and a table of object names, so that you can build, name and reproduce a
+comparable set.
 """
 
 import csv

@@ -1,9 +1,9 @@
 """Prompt lists from VBench's own file, with a recorded choice.
 
-The paper evaluates text-to-video on "the VBench test set" of 100 prompts and does not say which. No list of the suite
-that covers the paper's three dimensions has 100: overall consistency and imaging quality share 93, motion smoothness
-has 72 others; lists of exactly 100 are human_action and temporal_style. So the choice is an option and recorded in the
-result.
+The paper evaluates text-to-video on "the VBench test set" of 100 prompts and does not say which. None of VBench's lists
+for the paper's three dimensions has 100 prompts: overall consistency and imaging quality share a list of 93, and motion
+smoothness has another 72. Only the lists human_action and temporal_style have exactly 100. So the choice is an option,
+and the result records it.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line of numbers per logged step; also to TensorBoard and Weights & Biases if requested.
+"""metrics.jsonl has one line of numbers per logged step. On request, the numbers also go to TensorBoard and W&B.
 
 The numbers are losses, gradient norm, learning rate, samples per second, wait for data, memory, and `val/*`, all of
 them finite. A skipped step has a line, too, with the reason under "skipped"; so does the first step after options were

@@ -1,9 +1,9 @@
 """Videos of held-out samples, made by MVideoPipeline with the settings of inference.
 
 Each file shows three clips side by side: the sample's own (decoded from its latents), its mask, and what the model
-generates from that mask, text and history. The ranks divide the samples evenly, so none waits long for another. The VAE
-is loaded for this and freed afterwards; text embeddings come from the cache. Conditions pass through the VAE once more
-than at inference, since the cache has no pixels.
+generates from that mask, text and history. The ranks divide the samples evenly, so no rank waits long for another. The
+VAE is loaded for this and freed afterwards; text embeddings come from the cache. Conditions pass through the VAE once
+more than at inference, since the cache has no pixels.
 """
 
 import gc

@@ -1,9 +1,9 @@
 """TensorBoard and Weights & Biases: the values of metrics.jsonl, one per step, across all resumes.
 
-A resumed run retrains the steps after its newest checkpoint. TensorBoard's reader drops their first values
-(purge_step). W&B keeps them: new values for a step that it already has are skipped; they are the same numbers unless
-options were deliberately changed. If a requested tracker is not installed, the run ends before anything is loaded. W&B
-was tested only offline: with `WANDB_MODE=offline` everything stays in `wandb/` until `wandb sync`.
+A resumed run repeats the steps after its newest checkpoint. TensorBoard drops the old values of these steps
+(`purge_step`). W&B keeps the old values and skips the new ones, which are the same unless options were deliberately
+changed. If a requested tracker is not installed, the run ends before anything is loaded. W&B was tested only offline:
+with `WANDB_MODE=offline` everything stays in `wandb/` until `wandb sync`.
 """
 
 import importlib.util

@@ -1,8 +1,9 @@
 """Loss on held-out samples with fixed noise, by timestep bin: a curve that changes only with the model.
 
-The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here every held-out
-sample meets every bin of timesteps with the same noise each time, with all conditions (no history if the training run
-has none) and history at a fixed noise level. The pairs are distributed over the ranks, so none waits long for another.
+The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here, the loss of every
+held-out sample is computed in every timestep bin, each time with the same noise. Samples get all conditions (history
+only if training uses it), and the noise level of the history is fixed. The pairs of sample and bin are divided among
+the ranks, so no rank waits long for another.
 """
 
 import contextlib

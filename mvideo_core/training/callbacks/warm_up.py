@@ -1,16 +1,16 @@
-"""Compiles everything that a run will compute before the first step, so that no later step waits for a compiler.
+"""With `execution.compile`, all that a run will compute is compiled before the first step, so that no later step waits.
 
 `torch.compile` makes one graph of the transformer's block for each combination of
 
 * tokens: text and clip alone, with the last frame, with the last frame and motion;
 * batch: the micro-batch in training, 1 in validation, one per branch of guidance in sample videos;
-* gradients: on for the student in training, off for everything else;
-* adapters: on for the student, off for the teacher.
+* gradients: on for the student (the trained model) in training, off for everything else;
+* adapters: on for the student, off for the teacher (the base model).
 
 A step draws one of three histories, and the options fix the rest. So a run has a handful of graphs, all known in
 advance: six for `mvideo-2b` and `mvideo-5b`. Kinds of history (none, appearance only, both) whose share in `draws.*` is
-zero get no graph. Masks, dropped texts, timesteps and the swap to EMA weights change only values. A graph that is
-compiled later logs a warning.
+zero get no graph. Masks, dropped texts, timesteps and the swap to EMA weights change only values, not shapes. If a
+graph is compiled later, a warning is logged.
 """
 
 import logging

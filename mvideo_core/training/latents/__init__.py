@@ -1,4 +1,5 @@
-"""The training inputs, instead of pixels and captions: VAE latents of windows and T5 embeddings, cached once.
+"""Training reads VAE latents of [windows](docs/reference/latents.md#windows) and T5 embeddings of captions, cached
+once:
 
     latents/<key>/
       train/train-000000.tar      {clip}.txt, {clip}.text.safetensors, {clip}.w00032.safetensors, ...
@@ -6,8 +7,8 @@
       empty.safetensors           embedding of ""
       latents.json                models, format, options, dataset, counts, digest of every tar
 
-The key in the folder's name is a hash of all options, VAE, text encoder, tokenizer, format and dataset; the transformer
-is not part of it.
+The key in the folder's name is a hash of all options, VAE, text encoder, tokenizer, format and dataset. It does not
+depend on the transformer.
 
 ```python
 from mvideo_core.cogvideox.base import BaseOptions
@@ -18,9 +19,9 @@ latents = LatentDataset("ws/latents/<key>", "train", expect=expect, history="wit
 sample = latents.get(0)  # target_FCHW, mask_FCHW, appearance_1CHW, motion_FCHW, text_LC, caption, key
 ```
 
-Latents of a VAE, text encoder, token count or format other than `expect` are refused (`ConfigError`), as is a folder
-with a missing or truncated file or a changed index (`StoreError`). Only `find_damage()` compares the digests of all
-windows.
+If VAE, text encoder, token count or format differ from `expect`, the latents are refused (`ConfigError`). A folder with
+a missing or truncated file or a changed index is refused, too (`StoreError`). To compare the digests of all windows as
+well, call `latents.find_damage()`.
 """
 
 from mvideo_core.training.latents.cache import LatentDataset, LatentSample

@@ -1,8 +1,8 @@
 """VAE latents of training windows: target, masks, motion and appearance, each encoded separately.
 
 A latent is the mean of the VAE's distribution, so nothing is random. The appearance frame is encoded alone because the
-first latent of a longer encode is different (the VAE normalizes over time), and generation has only that one frame; for
-the same reason the target is not a slice of a longer encode.
+first latent of a longer encode is different (the VAE normalizes over time), and generation has only that one frame. For
+the same reason, the target is not a slice of a longer encode.
 
 Shape letters: K sloppy masks, T frames, F latent frames, C channels, H, W pixels, h, w latent sides.
 """

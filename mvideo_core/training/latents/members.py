@@ -1,11 +1,12 @@
 """One clip's members in a tar of latents: `{key}.txt`, `{key}.text.safetensors`, `{key}.w00032.safetensors`, ...
 
-Keys, names of tars and order are the dataset's, so `webdataset` can read both together. The number in a window's name
-is the clip's frame at which its target starts; the caption's embedding is stored once for all windows of a clip.
+Keys, names of tars and their order are those of the dataset, so `webdataset` can read both together. The number in a
+window's name is the clip's frame at which its target starts; the caption's embedding is stored once for all windows of
+a clip.
 
-Latents are bfloat16 and **not** multiplied by the VAE's scaling factor, which is in `latents.json`. A window takes
-5.6 MB at 480x720 and 33 frames. Each of `sloppy.variants` adds a sloppy mask (1.6 MB); `store_coverage` adds the share
-of each latent cell that the mask covers (49 kB, uint8).
+Latents are bfloat16 and **not** multiplied by the VAE's scaling factor, which is in `latents.json`. A window takes 5.6
+MB at 480x720 and 33 frames. Each sloppy mask (`sloppy.variants`) adds 1.6 MB. `store_coverage` adds the share of each
+latent cell that the mask covers (49 kB, uint8).
 """
 
 # safetensors rather than npy: it supports bfloat16 (npy needs a uint16 view and a separate note), holds the tensors of

@@ -1,7 +1,7 @@
-"""Sloppy masks of a training window: rough variants of its own, to train an adapter that tolerates rough masks.
+"""Sloppy masks of a training window: rough variants of its exact masks, to train an adapter that tolerates rough masks.
 
-Each variant has one of `sloppy.kinds`. Its draws depend only on seed, window and number. Target, loss weights,
-validation and sample videos keep the exact masks.
+Each variant is of one kind, drawn from `sloppy.kinds`. Kind and strength depend only on seed, window and the variant's
+number. Target, loss weights, validation and sample videos keep the exact masks.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """T5 embeddings of captions in CogVideoX's form: padded to a fixed number of tokens, no attention mask.
 
-Without a mask the padding takes part in attention and in the transformer's sequence, so all rows are kept (226 for
-CogVideoX). Captions that are too long are truncated, with a warning.
+Without an attention mask, the padding takes part in attention and in the transformer's sequence, so all rows are kept
+(226 for CogVideoX). Captions that are too long are truncated, with a warning.
 
 Shape letters: B batch, L tokens, C channels.
 """

@@ -1,7 +1,7 @@
 """Which training windows a clip gives (paper, sections 3.3 and 4.1).
 
-A generated clip has n frames (n = 33 at 8 fps: 4 s) and shares its first frame with the previous clip's last frame. A
-window at frame t of a stored clip has four records:
+A generated clip has n frames (n = 33 at 8 fps: 4 s). Its first frame is the last frame of the previous clip. A window
+at frame t of a stored clip has four records:
 
 | Record | Frames | Encoded | Shape at 480x720, n = 33 |
 |---|---|---|---|

@@ -197,7 +197,8 @@ PAGES: dict[str, Page] = {
     ),
     "runs.md": Page(
         "Runs",
-        "What a run under [Prefect](../operations.md) shows, how it recovers from crashes, and relative paths.",
+        "What a run under [Prefect](../operations.md) shows, how it recovers from crashes, and how relative paths are "
+        "resolved.",
         (
             Entry("Artifacts", "mvideo.flows._notices"),
             Entry("Retried tasks", "mvideo.tasks._decorators"),

@@ -158,7 +158,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _percent(share: float | None) -> str:
-    return "unknown (no transition)" if share is None else f"{100 * share:.1f} %"
+    return "unknown (no transition)" if share is None else f"{100 * share:.1f}%"
 
 
 if __name__ == "__main__":

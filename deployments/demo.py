@@ -39,13 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     started = time.monotonic()
     videos = Path(given.folder).resolve() if given.folder else ROOT / "videos"
-    if not given.folder:
-        _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
-        make_videos(videos, given.videos)
-    _say("2/5 starting a Prefect server and workers on this machine")
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
-    stack.up()
     try:
+        begin(stack, videos, 0 if given.folder else given.videos)
         _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
         source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
         code = run_deployment(stack, DATA, source, given.verbose)
@@ -65,10 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def make_videos(folder: Path, n_videos: int) -> None:
-    """Held-out videos of the mini world, rendered two at a time; existing ones are kept."""
+def begin(stack: Stack, folder: Path, n_videos: int) -> None:
+    """Start server and workers; meanwhile render held-out videos of the mini world. Existing videos are kept."""
     with ProcessPoolExecutor(max_workers=2) as pool:
-        list(pool.map(_make_one, [str(folder)] * n_videos, range(n_videos)))
+        if n_videos:
+            _say(f"1/5 rendering {n_videos} videos of the mini world into {_short(folder)}")
+        made = pool.map(_make_one, [str(folder)] * n_videos, range(n_videos))
+        _say("2/5 starting a Prefect server and workers on this machine")
+        stack.up()
+        list(made)
 
 
 def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose: bool = False) -> int:

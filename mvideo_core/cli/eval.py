@@ -10,7 +10,7 @@ from mvideo_core.cli.eval_control import add_to as add_control
 from mvideo_core.cli.eval_lmms import add_to as add_lmms
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
-from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
+from mvideo_core.cli.settings import end_with, local_only, print_profiles, read_values
 
 eval_app = typer.Typer(
     no_args_is_help=True,
@@ -63,9 +63,9 @@ def ls(
         needs = ", ".join(sorted(kind.needs)) or "video alone"
         typer.echo(f"  {name:<24} {needs:<14} x{kind.scale:<5g} {kind.license}; weights: {state}")
     typer.echo("suites (--suite):")
-    tell_profiles(PROFILES)
+    print_profiles(PROFILES)
     typer.echo("systems (--system of `mvideo eval generate`):")
-    tell_profiles(PROFILES / "systems")
+    print_profiles(PROFILES / "systems")
 
 
 @eval_app.command("validate")

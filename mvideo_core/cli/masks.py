@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, parse_yaml, read_yaml
-from mvideo_core.cli.settings import exit_on_warnings, local_only, read_values
+from mvideo_core.cli.settings import exit_on_warnings, local_only, print_names, read_values
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import mask_files as sequence
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
@@ -157,8 +157,7 @@ def edit(
 def ops(name: str = typer.Argument("", help="An operation; default: list all.")) -> None:
     """List the edit operations, or one with its options."""
     if not name:
-        for known in OPERATIONS.names():
-            typer.echo(f"{known:<10} {OPERATIONS.get(known).about}")
+        print_names({known: OPERATIONS.get(known).about for known in OPERATIONS.names()})
         typer.echo("mvideo masks ops NAME shows the options of one")
         return
     operation = OPERATIONS.get(name)
@@ -257,9 +256,8 @@ def recipe(
     mvideo masks recipe slope -i tiger.masks --out slope/
     """
     if not name:
-        for known in recipe_names():
-            about = load_recipe(known)
-            typer.echo(f"{known:<16} {about.title} ({about.paper})")
+        known = {one: load_recipe(one) for one in recipe_names()}
+        print_names({one: f"{about.title} ({about.paper})" for one, about in known.items()})
         return
     found = load_recipe(name)
     if not given:
@@ -302,7 +300,7 @@ def info(masks: str = MASKS, as_: str = AS) -> None:
         x, y = motion.centers_TN2[-1, number] - motion.centers_TN2[0, number]
         label = found.labels[number] if found.labels else ""
         typer.echo(
-            f"  {number} {label or '-':<14} seen in {int(seen.sum())} frames, mean area {100 * mean:.2f} %, "
+            f"  {number} {label or '-':<14} seen in {int(seen.sum())} frames, mean area {100 * mean:.2f}%, "
             f"travels {x / width:+.3f} widths, {y / height:+.3f} heights"
         )
     if found.caption:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from mvideo_core.cli.settings import local_only, read_values, tell_profiles
+from mvideo_core.cli.settings import local_only, print_profiles, read_values
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def reproduce(
     from mvideo_core.paper.reproduce import reproduce as run
 
     if profile == "list":
-        tell_profiles(PROFILES)
+        print_profiles(PROFILES)
         return
     options = load_profile(profile, read_values("", set_))
     page = finish(options, Path(out)) if tables_only else run(options, Path(out), typer.echo)

@@ -7,7 +7,7 @@ import yaml
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import SHOWN
-from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
+from mvideo_core.cli.settings import end_with, local_only, print_profiles, read_values
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
@@ -110,7 +110,7 @@ def profiles(
 ) -> None:
     """List the run profiles, or print one in full as YAML."""
     if not show:
-        tell_profiles(PROFILES)
+        print_profiles(PROFILES)
         return
     typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json", context=SHOWN), sort_keys=False))
 

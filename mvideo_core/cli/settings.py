@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -91,8 +91,14 @@ class _Counter(logging.Handler):
         self.seen += 1
 
 
-def tell_profiles(folder: Path) -> None:
+def print_profiles(folder: Path) -> None:
     """Print the name and first comment line of each profile in a folder."""
-    for path in visible_files(folder, ".yaml"):
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-        typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")
+    first = {path.stem: path.read_text(encoding="utf-8").split("\n", 1)[0] for path in visible_files(folder, ".yaml")}
+    print_names({name: line.removeprefix("#").strip() for name, line in first.items()})
+
+
+def print_names(meanings: Mapping[str, str]) -> None:
+    """Print a line per name: the name, padded to the longest one, and its meaning."""
+    width = max(map(len, meanings), default=0)
+    for name, meaning in meanings.items():
+        typer.echo(f"{name:<{width}}  {meaning}")

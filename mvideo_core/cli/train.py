@@ -9,7 +9,7 @@ import yaml
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import merge
-from mvideo_core.cli.settings import local_only, read_values, tell_profiles
+from mvideo_core.cli.settings import local_only, print_profiles, read_values
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
@@ -116,7 +116,7 @@ def profiles(show: str = typer.Argument("", help="Print every option of this pro
     if show:
         typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
         return
-    tell_profiles(PROFILES)
+    print_profiles(PROFILES)
 
 
 class _Progress:

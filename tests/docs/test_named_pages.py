@@ -1,8 +1,10 @@
-"""Pages and sections that messages, comments and docstrings name exist."""
+"""Pages and sections that links, messages, comments and docstrings name exist."""
 
+import os
 import re
 import subprocess
 from functools import cache
+from pathlib import Path
 
 from tests.reference import REPOSITORY
 
@@ -10,10 +12,15 @@ NAMED = re.compile(r"\bdocs/((?:\w+/)*\w+\.md)(?:#([\w-]+))?")
 WITH_A_MADE_UP_PAGE = {"tests/docs/test_named_pages.py", "tests/reference/docstrings.py"}
 
 
+def without_code(text: str) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 @cache
 def anchors(page: str) -> set[str]:
     """Anchors of a page's headings, as GitHub and the site make them."""
-    text = re.sub(r"^```.*?^```", "", (REPOSITORY / "docs" / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = without_code((REPOSITORY / "docs" / page).read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -38,7 +45,33 @@ def test_every_page_named_outside_the_docs_exists() -> None:
     assert [f"{path}: {wrong}" for path, wrong in found if wrong] == []
 
 
+def link_fault(page: Path, link: str) -> str:
+    """What is wrong with a link of a page; "" when nothing is."""
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    if not target.exists():
+        return f"no file {name}"
+    if not anchor or not target.is_relative_to(REPOSITORY):
+        return ""
+    return fault(os.path.relpath(target, REPOSITORY / "docs"), anchor)
+
+
+def test_every_link_leads_somewhere() -> None:
+    docs = REPOSITORY / "docs"
+    found = [
+        (page, link_fault(page, link))
+        for page in [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *docs.rglob("*.md")]
+        for link in re.findall(r"\]\(([^):\s]+)\)", without_code(page.read_text(encoding="utf-8")))
+    ]
+    assert len(found) > 200
+    assert [f"{page.relative_to(REPOSITORY)}: {wrong}" for page, wrong in found if wrong] == []
+
+
 def test_a_wrong_name_is_found() -> None:
     assert fault("evaluation.md", "control") == ""
     assert fault("nowhere.md", "") == "no page docs/nowhere.md"
     assert fault("evaluation.md", "nothing") == "no section #nothing in docs/evaluation.md"
+    index = REPOSITORY / "docs" / "index.md"
+    assert link_fault(index, "evaluation.md#control") == link_fault(index, "#terms") == ""
+    assert link_fault(index, "nowhere.md") == "no file nowhere.md"
+    assert link_fault(index, "#nothing") == "no section #nothing in docs/index.md"

@@ -225,15 +225,15 @@ class MaskRow(Row):
 
 
 class ObjectPhrase(Record):
-    """With `caption.phrases`, every `CaptionRow` and every sample's `.json` has a list `phrases`, with one entry per
-    kept object in the order of the mask file:
+    """With `caption.phrases`, every `CaptionRow` and every sample's `.json` has a list `phrases`. It has one entry per
+    kept object, in the order of the mask file:
 
     ```json
     {"object_id": 0, "label": "dog", "color": "brown", "action": "moves to the left", "place": "center",
      "phrase": "a brown dog in the center that moves to the left", "reason": ""}
     ```
 
-    What is unknown is an empty text; `reason` says why there is no phrase.
+    Unknown fields are empty. If there is no phrase, `reason` says why.
 
     Attributes:
         object_id: index into the mask file, as in ObjectStats.

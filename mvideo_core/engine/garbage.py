@@ -1,8 +1,8 @@
-"""`mvideo gc --delete` deletes what the current results and the next run do not need.
+"""`mvideo gc --delete` deletes everything that neither the current results nor the next run needs.
 
-Stages in use by a live process and latents that a training run is reading are skipped and listed. Stages that this
-version does not know are never touched. Object stores have no locks: there, gc deletes only files older than
-`--min-age-h` (24 hours); increase it if one of your parts takes longer.
+Stages in use by a live process are skipped and listed, and so are latents that a training run is reading. Stages that
+this version does not know are never touched. Object stores have no locks, so gc deletes only files there that are older
+than `--min-age-h` (24 hours); increase this value if one of your parts takes longer.
 """
 
 import time

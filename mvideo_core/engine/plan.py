@@ -1,7 +1,8 @@
 """Sources are grouped into parts; each part is processed and retried separately.
 
-A source's part depends only on its id, so a growing folder moves nothing but the new files. The number of parts is a
-power of two, so doubling it splits every part in two; beyond `plan.max_parts`, parts grow.
+A source's id alone decides which of the parts it belongs to, so new files do not move the others to another part. When
+parts become too large, their number doubles, which splits every part in two. Once there are `plan.max_parts` parts,
+they grow instead.
 """
 
 import contextlib

@@ -1,13 +1,15 @@
-"""A reviewer's decisions about clips and their objects are one file of JSON lines, which the next run applies:
+"""A reviewer's decisions about clips and their objects are in a file of JSON lines, which the next run applies:
 
     {"clip": "9f2c...", "action": "reject", "name": "video_000003250", "who": "Ann"}
     {"clip": "51e0...", "action": "box", "object": 0, "masks": "0c9d2a...", "frame": 12, "box_xyxy": [40, 8, 96, 60]}
 
-A decision names its clip by the SHA-256 of the clip's file, and an object by its number in the masks that the reviewer
-saw (`masks`). If its clip or its masks no longer exist, it is ignored; the run then turns yellow, and the warning gives
-the line number. An invalid line stops the run. The file may be edited by hand; lines that are empty or begin with "#"
-are kept as they are. To keep the decisions in another file, name it once with `mvideo review --decisions FILE`; later
-runs find it there.
+A decision identifies its clip by the SHA-256 of the clip's file, and an object by its number in the masks that the
+reviewer saw (`masks`). A decision whose clip or masks no longer exist is ignored: the run ends with exit code 3 and a
+warning with the line number. An invalid line stops the run.
+
+You can edit the file by hand. Empty lines and lines that begin with "#" are ignored, and the review page preserves
+them. To keep the decisions in another file, name it once with `mvideo review --decisions FILE`; later runs read that
+file.
 """
 
 import functools

@@ -1,10 +1,10 @@
-"""The key of a part is a hash of the stage and its revision, the options that affect the output, and the digests of
-weights, removal and held-out lists, and upstream `ok` rows. Therefore
+"""The key of a part is a hash of the stage's name and revision, of the options that affect the output, and of the
+digests of the weights, the removal and held-out lists, and the upstream `ok` rows. Therefore
 
 - rerunning the same command finds the markers and runs nothing;
 - changing one option reruns its stage and the stages that depend on it, nothing else;
 - going back to the old value finds the old results again (until `mvideo gc --delete`);
-- new weights under the old name count as new;
+- new weights under an old name count as new;
 - an update of MVideo that changes a stage's results runs that stage again.
 """
 

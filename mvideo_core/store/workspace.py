@@ -5,10 +5,11 @@ workspace.json                                 layout version
 heads/plan.json                                number of parts of the current plan, and the keys of its sources
 heads/<stage>/part-00000.json                  key of the latest committed part
 heads/<stage>/asked.json                       settings last requested for the stage
+review/decisions.jsonl                         decisions of a review
 done/<stage>/<key>.json                        marker: outputs, sizes, counts; no marker, no output
 rows/<stage>/<key>.parquet                     one row per item, any status
 blobs/<stage>/<xx>/<name>                      clips, mask sequences
-journal/<stage>/<key>.jsonl                    events of an unfinished part
+journal/<stage>/<key>.jsonl                    finished items of an unfinished part
 datasets/<key>/                                shards, index, data card; heads/dataset.json names the current one
 latents/<key>/                                 tars of latents, index, latents.json
 reports/<key>/index.html                       report
@@ -17,8 +18,8 @@ locks/                                         who works where: lock files, or l
 tmp/                                           scratch of running parts
 ```
 
-Memory does not grow with the dataset: planning and sharding keep a database under TMPDIR (0.3 kB per clip); training
-memory-maps its index from there (0.4 kB per window).
+Memory does not grow with the dataset. Planning and sharding keep a database under TMPDIR (0.3 kB per clip). Training
+keeps its index there, too, and memory-maps it (0.4 kB per window).
 """
 
 import functools

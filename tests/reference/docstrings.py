@@ -95,10 +95,10 @@ PAGES: dict[str, Page] = {
     ),
     "captions.md": Page(
         "Captions",
-        "[How to](../captions.md).",
+        "[How to write captions](../captions.md).",
         (
             Entry("Captioners", "mvideo_core.perception.captioning:CAPTIONERS"),
-            Entry("Cleaned and refused answers", "mvideo_core.perception.captioning.clean"),
+            Entry("Cleaned and rejected answers", "mvideo_core.perception.captioning.clean"),
             Entry("Reasons", "mvideo_core.perception.captioning.clean:REASONS"),
             Entry("Codes of `cleaned`", "mvideo_core.perception.captioning.clean:CODES"),
             Entry("Phrases per object", "mvideo_core.base.records:ObjectPhrase"),
@@ -115,7 +115,11 @@ PAGES: dict[str, Page] = {
             Entry("Clip filters", "mvideo_core.curation.filters:CLIP_FILTERS"),
             Entry("Objects that come later", "mvideo_core.perception.segmentation.discovery"),
             Entry("Trust", "mvideo_core.perception.segmentation.trust"),
-            Entry("Decisions of a review", "mvideo_core.store.decisions", "[Fields](options.md#review-decisions)."),
+            Entry(
+                "Decisions of a review",
+                "mvideo_core.store.decisions",
+                "All fields: [options](options.md#review-decisions).",
+            ),
             Entry("Workspace", "mvideo_core.store.workspace"),
             Entry("Parts", "mvideo_core.engine.plan"),
             Entry("Keys", "mvideo_core.store.keys"),
@@ -124,7 +128,7 @@ PAGES: dict[str, Page] = {
             Entry("Freeing space", "mvideo_core.engine.garbage"),
             Entry("Forgetting", "mvideo_core.curation.removal"),
             Entry("Re-uploads", "mvideo_core.curation.removal.copies"),
-            Entry("Outside of the workspace", "mvideo_core.curation.removal.elsewhere"),
+            Entry("Outside the workspace", "mvideo_core.curation.removal.elsewhere"),
         ),
     ),
     "metrics.md": Page(

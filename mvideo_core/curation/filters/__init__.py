@@ -1,6 +1,8 @@
-"""Filters of the clean stage: each measures one number per clip and compares it with its limit.
+"""These are the filters of the clean stage. Each measures one value per clip and compares it with a limit, except
+`duplicates`, which compares clips with each other.
 
-The report shows every value's distribution. After a change of limits, later stages repeat no work for clips that stay.
+The report shows the distribution of the values. When you change a limit, later stages reuse their results for the clips
+that are still kept.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Black bars that are left in a clip: letterbox, pillarbox, or both.
+"""Drops clips with black bars: letterbox, pillarbox, or both.
 
-`cut.crop_bars` removes bars instead, before the clip is scaled; masks and times refer to the cropped clip. It
-recognizes only black bars that are about equal on opposite sides in the whole video.
+To remove the bars and keep the clips, set `cut.crop_bars`. It crops each clip before scaling, so masks refer to the
+cropped picture. It recognizes only black bars that are about equal on opposite sides and last for the whole video.
 """
 
 from typing import ClassVar, NamedTuple

@@ -1,4 +1,4 @@
-"""Exposure: too dark or too bright to see things."""
+"""Drops clips that are too dark or too bright."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Frozen pictures: slides, freezes and photographs shown as video."""
+"""Drops clips with frozen pictures: slides, freeze frames, and photographs shown as video."""
 
 from typing import ClassVar
 

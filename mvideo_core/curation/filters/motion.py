@@ -1,4 +1,4 @@
-"""Motion of things, without that of the camera: a pan over a still scene counts as no motion."""
+"""Drops clips in which nothing moves. Camera motion does not count: a pan over a still scene is dropped."""
 
 from typing import ClassVar
 

@@ -1,6 +1,8 @@
-"""Clips of *another* source that look the same: re-encoded, cropped by up to 10% per side, mirrored, or given bars.
+"""Drops clips that look like a clip of *another* source, even if re-encoded, cropped by up to 10% per side, mirrored,
+or given bars.
 
-The one whose key sorts first is kept; the others are dropped as `near_duplicate` when shards are planned.
+Of several such clips, the one whose key sorts first is kept. The shard stage drops the others, with the reason
+`near_duplicate`.
 """
 
 from typing import ClassVar

@@ -1,6 +1,6 @@
-"""Sharpness: out of focus, motion blur over the whole picture, or enlarged from a smaller video.
+"""Drops blurred clips: out of focus, with motion blur over the whole picture, or enlarged from a smaller video.
 
-The measure is the blur of Crete et al. 2007.
+The value is the blur metric of Crete et al. 2007.
 """
 
 from typing import ClassVar

@@ -1,6 +1,7 @@
-"""Overlaid text and logos: titles, subtitles, watermarks. Found by their strokes, without a model.
+"""Drops clips with overlaid text or logos: titles, subtitles, watermarks.
 
-Lines of thin strokes that stay in place count, so a street sign before a still camera does, too.
+They are found by their strokes, without a model: lines of thin strokes that stay in place count as text. So does a
+street sign in front of a still camera.
 """
 
 from collections.abc import Iterator

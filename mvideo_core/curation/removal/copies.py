@@ -1,9 +1,10 @@
-"""Sources in which at least half of the clips match clips of the named source are forgotten with it, even if
-re-encoded, cropped by up to a fifth, mirrored, or played at half to twice the speed. A source with fewer matching clips
-is listed but kept. The comparison decodes every clip that the `duplicates` filter has not seen.
+"""A re-upload is another source of which at least half of the clips match the named source, even if they are
+re-encoded, cropped by up to a fifth, mirrored, or played at half to twice the speed. Re-uploads are forgotten with the
+source. A source with fewer matching clips is listed, but kept unless you name it, too.
 
-The clips of the source become one timeline of perceptual hashes (`clean`'s filter "duplicates"). Four frames of every
-other clip are looked for on it, in order and at one speed; cuts of the copy need not be where those of the source are.
+The clips of the named source are turned into one timeline of perceptual hashes, those of the filter `duplicates`. A
+clip of another source matches if four of its frames are on this timeline in the same order, at one speed. The two
+videos need not be cut at the same places. Clips that `duplicates` has already hashed are not decoded again.
 """
 
 import logging

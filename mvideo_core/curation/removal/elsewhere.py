@@ -1,10 +1,10 @@
-"""Below the folders of `--search`, forget also finds
+"""In the folders given with `--search` and below them, forget also finds
 
-- training runs, with every window of the source and the steps that saw it. With `--apply`, checkpoints that saw the
-  source are deleted. The steps are computed from the run's options and latents; if the latents are gone, whether the
-  run saw the source cannot be known, so it is named and left alone;
-- videos made with a deleted checkpoint or with masks of the source, which `--apply` deletes;
-- exports, also unfinished ones, which `--apply` rebuilds.
+- training runs with windows of the source. Each window is listed with the steps that trained on it, and `--apply`
+  deletes the checkpoints that saw the source. The steps are computed from the run's options and latents. If the latents
+  are gone, forget cannot tell whether the run saw the source, so it lists the run and leaves it unchanged.
+- generated videos made with such a checkpoint, or with masks of the source. `--apply` deletes them.
+- exports with samples of the source, including unfinished exports. `--apply` rebuilds them.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
-"""Captioners write one caption per clip. It has at most `caption.max_tokens` tokens of CogVideoX's T5 (226); longer
-ones are cut at a sentence.
+"""A captioner writes one caption per clip. A caption has at most `caption.max_tokens` (226) tokens of CogVideoX's text
+encoder, T5; a longer one is cut at the end of a sentence.
 
 T5 was trained on English, so captions in other scripts are of little use to it.
 """

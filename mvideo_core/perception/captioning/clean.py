@@ -1,10 +1,12 @@
-"""A model's answer becomes a caption: extraneous text is removed, and answers that are not captions are rejected.
+"""To turn a model's answer into a caption, extraneous text is removed. Answers that are not captions are rejected.
 
-Both leave a code in `rows/caption/*.parquet`: `cleaned` lists what was removed; the row of a rejected answer is
-`filtered` with a `reason`, and `answer` has its beginning. `model` is the name that the server returned. The rules look
-at the form of an answer, so they work for any language; only refusals and introductions need words.
-`benchmarks/results/caption_faults.md` lists every tested case. A caption with fewer words than `min_words` has the
-reason `caption_too_short`.
+The rows in `rows/caption/*.parquet` show both. `cleaned` has a [code](#codes-of-cleaned) for each kind of text that was
+removed. If the answer was rejected, the row's status is `filtered`, `reason` says [why](#reasons), and `answer` has the
+beginning of the answer. A caption with fewer words than `caption.min_words` is dropped, too, with the reason
+`caption_too_short`. `model` is the model's name as the server returned it.
+
+The rules look at the form of an answer, so they work for any language; only refusals and introductions are recognized
+by their words. `benchmarks/results/caption_faults.md` lists every tested case.
 """
 
 import json
@@ -24,13 +26,13 @@ ECHO_WORDS, ECHO_FRAC = 6, 0.5
 """An echo: half of the answer's six-word sequences also occur in the prompt."""
 
 REASONS = {
-    "caption_empty": "no letters left",
+    "caption_empty": "the answer has no letters after cleaning",
     "caption_refused": "the model says it cannot or will not describe the clip",
-    "caption_thinking": "reasoning without an answer",
-    "caption_echo": "the prompt was repeated",
-    "caption_truncated": "stopped at the length limit before the first sentence ended",
-    "caption_looped": "one sentence or phrase repeated over and over",
-    "caption_not_prose": "JSON or code without a caption",
+    "caption_thinking": "the model reasons, but gives no answer",
+    "caption_echo": "the answer repeats the prompt",
+    "caption_truncated": "the answer hit the length limit before its first sentence ended",
+    "caption_looped": "the answer repeats one sentence or phrase over and over",
+    "caption_not_prose": "the answer is JSON or code without a caption",
 }
 """Reasons to reject an answer."""
 CODES = {
@@ -39,9 +41,9 @@ CODES = {
     "special_tokens": "chat template tokens such as <|im_end|>, and everything after an end token",
     "code_fence": "three backticks around the text",
     "json": "a JSON object around the text",
-    "wrapper": "an introduction (Sure! Here is ...), a heading (Caption:), an offer at the end, quotes around it",
-    "markdown": "emphasis, headings, bullets, links, HTML",
-    "echo": "the prompt before the text",
+    "wrapper": "an introduction (Sure! Here is ...), a heading (Caption:), an offer at the end, quotes around the text",
+    "markdown": "Markdown or HTML: emphasis, headings, bullets, links",
+    "echo": "the prompt, repeated before the text",
     "disclaimer": "a later sentence about what the model cannot do",
     "truncated": "the unfinished last sentence of an answer that hit the length limit",
 }

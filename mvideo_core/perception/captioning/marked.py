@@ -1,10 +1,10 @@
 """`openai_compatible` and `transformers_vlm` draw a thin outline and a number on each object in the frames that the
-model sees, and ask it for one line of JSON per number.
+model sees, and ask the model for one line of JSON per number.
 
-A phrase is bound to an object by its number and by its class, which the answer must repeat. Whatever does not fit
-exactly is dropped and asked for once more. An object without a valid line after that has no phrase, and its `reason`
-says why: one of these, or a reason of captions such as `caption_refused`. If a request about objects fails, so does the
-clip.
+Each line must repeat the object's number and its class, so that the phrase is assigned to the right object. Lines that
+do not match exactly are dropped, and the model is asked once more about the objects without a line. An object that
+still has no valid line gets no phrase. Its `reason` is a word of the table below, or one of the [reasons for rejected
+captions](#reasons), such as `caption_refused`. If a request about objects fails, the clip fails, too.
 """
 
 import json
@@ -25,15 +25,15 @@ from mvideo_core.perception.captioning.length import count_words
 from mvideo_core.perception.captioning.phrases import OUT_OF_SIGHT
 
 REASONS = {
-    OUT_OF_SIGHT: "visible in no frame of the clip, or in none of the frames sent",
+    OUT_OF_SIGHT: "the object is visible in no frame of the clip, or in none of the frames that the model sees",
     "no_json": "the answer has no line of JSON",
     "number_missing": "the answer leaves the object's number out",
     "number_twice": "the answer has the object's number more than once",
-    "unknown_number": "the answer has a number that is not drawn, so that none of its numbers can be trusted",
-    "other_class": "the answer gives the object's number to another class",
-    "incomplete": "no phrase, or a field that is not text",
-    "names_marks": "the phrase speaks of outlines or numbers, which are not in the video",
-    "too_long": "more than 40 words",
+    "unknown_number": "the answer has a number that was not drawn, so none of its numbers can be trusted",
+    "other_class": "the answer has another class for the object's number",
+    "incomplete": "the line has no phrase, or a field that is not text",
+    "names_marks": "the phrase mentions outlines or numbers, which are not in the video",
+    "too_long": "the phrase has more than 40 words",
 }
 """Why an object has no phrase; besides, the reasons of `clean.REASONS`."""
 ROUNDS = 2

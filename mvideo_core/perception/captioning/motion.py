@@ -1,4 +1,7 @@
-"""Rule-based captioner: plain English from classes and tracks. Deterministic; describes only what the tracks show."""
+"""Captions in plain English, made by rules from classes and tracks.
+
+They are deterministic, and describe only what the tracks show.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

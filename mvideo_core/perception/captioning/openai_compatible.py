@@ -1,17 +1,18 @@
 """Captions from any server with OpenAI's chat API: vLLM, SGLang (NVILA, VILA), or a paid service.
 
-The model sees a few frames of each clip. Protocol: `/v1/chat/completions` with `image_url` parts as base64 data URLs,
-as vLLM and SGLang expect.
+The model sees a few frames of each clip. They are sent to `/v1/chat/completions` as `image_url` parts with base64 data
+URLs, as vLLM and SGLang expect.
 
-- Options are stored with the dataset, so keys in `api_key`, `extra_body`, `base_url` or in place of the variable's name
-  are refused before anything is written, and the message does not show them. If a server repeats the key, messages show
-  `***` instead.
-- Before a run, a missing server, a rejected key or an unknown model is an error; a server that is still loading (503)
-  is accepted. The proxies of the [environment](environment.md) apply, except to a server on this machine.
-- During a run, the `openai` client retries and respects `Retry-After` (two minutes at most). While the server is down
-  or loading, the stage waits up to `load_timeout_s`. A clip that still fails becomes a `failed` row.
-- If 8 clips in a row fail (more with a higher `concurrency`), the stage stops without marking them as failed:
-  `ServerUnavailable` if the server is down, which Prefect retries; `ConfigError` if it rejects every request.
+- **Keys**: options are stored with the dataset, so they must not contain a key. A key in `api_key`, `extra_body`,
+  `base_url`, or in place of the variable's name in `api_key_env`, is refused before anything is written, and the
+  message does not show it. If a server's answer contains the key, messages show `***` instead.
+- **Before a run**, a missing server, a rejected key or an unknown model is an error. A server that is still loading
+  (503) is accepted. The proxy variables of the [environment](environment.md) apply, except to a server on this machine.
+- **During a run**, the `openai` client retries requests and respects `Retry-After` (two minutes at most). While the
+  server is down or loading, the stage waits up to `load_timeout_s`. A clip that still fails becomes a `failed` row.
+- **If 8 clips in a row fail** (more with a higher `concurrency`), the stage stops and does not mark them as failed. The
+  error is `ConfigError` if the server rejects every request. Otherwise it is `ServerUnavailable`, and Prefect retries
+  the task.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""`motion` measures the words of a phrase:
+"""`motion` computes the fields of a phrase from frames and masks:
 
-- *Color* is the most frequent of 13 color names inside the mask; an object of many colors has none.
-- *Action* comes from the object's path, with the camera's motion subtracted.
-- *Place* is the third of the picture, horizontally and vertically, in which the object's center is most of the time;
-  `foreground` is added if it covers 15% of the picture.
+- `color` is the most frequent of 13 color names inside the mask; it is empty if the object has many colors.
+- `action` is derived from the object's path, with the camera's motion subtracted.
+- `place` is the third of the picture, horizontally and vertically, in which the object's center is most of the time;
+  `foreground` is added if the object covers at least 15% of the picture on average.
 """
 
 # Thresholds of movement are those of `tracks.py`.

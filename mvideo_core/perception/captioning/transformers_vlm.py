@@ -1,6 +1,7 @@
-"""Captions from an image-text-to-text model in this process: any local folder that transformers can load.
+"""Captions from an image-text-to-text model in this process, loaded by transformers from a local folder.
 
-The model sees a few frames of each clip, one clip at a time; for throughput, run a server.
+The model sees a few frames of each clip, one clip at a time. For higher throughput, run a server and use
+`openai_compatible`.
 """
 
 import tempfile

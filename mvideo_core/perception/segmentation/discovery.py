@@ -1,14 +1,16 @@
-"""With `detect.when=keyframes` or `adaptive`, objects come from boxes on several frames of a clip.
+"""With `detect.when=keyframes` or `adaptive`, the detector searches several frames of a clip for objects.
 
-A box that no mask covers starts a new object, which is tracked forward and backward; an object that comes back keeps
-its id. After tracking, an object loses the masks that have other colors than it; two objects with the same colors are
-joined if they cover each other, or if one vanished before the other appeared. An object is dropped if the detector
-confirms its masks on less than 40% of the searched frames, unless its masks have a mean score of at least 0.6 and no
-other object is in the same place. A clip has at most 64 objects; later ones are not tracked.
+1. A box that no mask covers starts a new object, which is tracked forward and backward. A clip has at most 64 objects;
+   further ones are not tracked.
+2. After tracking, masks whose colors differ from those of their object are removed.
+3. Two objects with the same colors become one if their masks overlap, or if one vanished before the other appeared. An
+   object that comes back therefore keeps its id.
+4. An object is dropped if the detector finds it on less than 40% of the searched frames on which it has a mask, unless
+   its masks have a mean score of at least 0.6 and no other object is in the same place.
 
-The `MaskRow` and `tracks` in a sample's `.json` list, per object, the frame where it was first seen and the spans in
-which it is hidden or out of the picture (`"16-29"`: frames 16 to 28); `shot_object` is its id across the clips of a
-shot. Temporary files in the workspace take 1 MB per frame at 720x480.
+For each object, the `MaskRow` and the field `tracks` of a sample's `.json` list the frame where it was first seen, and
+the spans in which it is hidden or out of the picture (`"16-29"` means frames 16 to 28). `shot_object` is the object's
+id across all clips of a shot. During the stage, temporary files in the workspace take 1 MB per frame at 720x480.
 
 Shape letters: D boxes of a frame, P masklets, T frames.
 """

@@ -1,15 +1,20 @@
-"""Trust is a predicted IoU of each mask with the true mask.
+"""Trust is the predicted IoU of a mask with the true mask.
 
-The `MaskRow` and `trust` in a sample's `.json` have, per object, the predicted IoU of every frame in percent (-1: no
-mask), its mean and minimum, and the share of masks that reach the limit `bounds.frames`.
+The trust model's JSON file suggests two limits. Of the masks that a limit keeps, 95% have a true IoU of at least 0.7:
 
-The trust model's file suggests limits. Of the masks with a predicted IoU of at least `bounds.frames`, 95% really have
-an IoU of at least 0.7. The same is true of the masks of all objects whose mean is at least `bounds.masklets`. Both
-figures are averages over clips like those that the model was fitted to. A limit of 1.01 means that no limit reached
+- `bounds.frames` keeps masks whose predicted IoU is at least this high.
+- `bounds.masklets` keeps all masks of objects whose mean predicted IoU is at least this high. Use it for
+  `segment.gate.min_trust`.
+
+The 95% is an average over clips like those that the model was fitted to. A limit of 1.01 means that no limit reached
 95%.
 
-The model is a sum of small decision trees, fitted to clips with known masks. It belongs to one segmenter's weights:
-another segmenter's scores mean something else, so it refuses to run on them.
+For each object, the `MaskRow` and the field `trust` of a sample's `.json` have the predicted IoU of every frame in
+percent (-1 where there is no mask), the mean, the minimum, and the share of masks that reach `bounds.frames`.
+
+The model is a sum of small decision trees, fitted to clips with known masks. It works only with the segmenter and
+weights that it was fitted to, because the scores of others have a different meaning. With any others, the run is
+refused.
 """
 
 import functools

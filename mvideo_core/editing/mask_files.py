@@ -24,7 +24,7 @@ How values are read:
 - **Arrays**: (T, H, W), (T, N, H, W) or (T, H, W, 1); bool, integers or fractions. Logits (negative values) are
   refused: store `logits > 0`.
 
-Ambiguous input is refused, and the message names the [words for `--as`](docs/reference/masks.md#ambiguous-masks) to
+Ambiguous input is refused, and the message lists the [values of `--as`](docs/reference/masks.md#ambiguous-masks) to
 choose from.
 """
 

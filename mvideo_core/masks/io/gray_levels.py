@@ -96,7 +96,7 @@ def decide_meaning(seen: Histogram, name: str, form: MaskForm, n_known: int = 0)
         n_known: number of objects in the description next to the masks; 0 = unknown.
 
     Raises:
-        MediaError: ambiguous; the message has the values and the words of `--as` that decide.
+        MediaError: ambiguous; the message lists the gray levels found and the values of `--as` to choose from.
     """
     values = seen.values
     top = int(values[-1]) if len(values) else 0

@@ -1,6 +1,6 @@
-"""The words of `--as` say how to read ambiguous masks. Separate several with commas: `--as colors,joined`.
+"""The values of `--as` say how to read ambiguous masks. Separate several with commas: `--as colors,joined`.
 
-In YAML, give the same words as `read_as` of a layer to combine, or as `source.masks_as` of a generation request. Where
+In YAML, give the same values as `read_as` of a layer to combine, or as `source.masks_as` of a generation request. Where
 there is no such option, as in an evaluation's manifest, convert the masks once: `mvideo masks convert painted/
 painted.masks --fps 24 --as colors`.
 """

@@ -57,7 +57,7 @@ def read_frames(
         extract: how to extract masks from a color video instead, for the message.
 
     Raises:
-        MediaError: no frame, frames of different sizes, or an ambiguous form; the message has the words of `--as`.
+        MediaError: no frame, frames of different sizes, or an ambiguous form; the message lists the values of `--as`.
     """
     seen = _Seen(numbers)
     for frame in frames():

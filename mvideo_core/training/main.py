@@ -1,4 +1,9 @@
-"""One process of a training run: `python -m mvideo_core.training.main --config run.yaml`, alone or under torchrun.
+"""One process of a training run, alone or under torchrun.
+
+`mvideo train run` starts it. To start it yourself, run this on every machine, with the run's options in `run.yaml`:
+
+    torchrun --nnodes=4 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=node0:29500 --rdzv-id=mvideo \\
+        -m mvideo_core.training.main --config run.yaml
 
 All problems with the options are found before data is read. A failure is written to errors/rank-<n>.json of the
 run folder, where the launcher looks for it.

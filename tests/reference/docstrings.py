@@ -243,6 +243,7 @@ PAGES: dict[str, Page] = {
             Entry("Sample videos", "mvideo_core.training.callbacks.samples"),
             Entry("Non-finite steps", "mvideo_core.training.diagnosis"),
             Entry("Compilation", "mvideo_core.training.callbacks.warm_up"),
+            Entry("Under torchrun", "mvideo_core.training.main"),
         ),
     ),
     "world.md": Page(

@@ -46,10 +46,10 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     and motion.
 
     * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over
-      16 + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and
-      the base convolution stays untouched for the teacher.
-    * appearance and motion (section 3.3, sequence concatenation): the base convolution makes patches of them. They get
-      positions in physical time and a learned offset per segment, and are modulated by their own timestep.
+      32 channels equals the sum of two convolutions over 16 channels each. So this is the paper's fusion, with the new
+      half initialized to zero, and the base convolution stays untouched for the teacher.
+    * appearance and motion (section 3.3, sequence concatenation): the base convolution divides them into patches. They
+      get positions in physical time and a learned offset per segment, and are modulated by their own timestep.
 
     Tokens for 33 frames at 480x720 with motion at 256x384, of which only the clip's are output:
 

@@ -1,4 +1,5 @@
-"""A value over time is a number, or keyframes `[[time, value], ...]`, such as `x_frac: [[0, 0], [2, 0.3]]`.
+"""A value that can change over time is given as a number, which is constant, or as keyframes `[[time, value], ...]`,
+such as `x_frac: [[0, 0], [2, 0.3]]`.
 
 A time is in seconds, or a percentage of the clip as text: "0%" is the first frame, "100%" the last one. `ease` sets how
 the value changes between keyframes. Before the first and after the last keyframe, it is constant.

@@ -10,8 +10,8 @@ MARK = "*"
 NOTHING_SCORED = "no video scored"
 COUNTS = ("n", "prompts", "missing", "failed", "own mean (n)")
 READING = (
-    "Means are over the n items that every system of a test set was scored on; brackets: confidence interval, with at "
-    "least 6 prompts; own mean: over all n items of that system, if those are more. "
+    "Means are over the n items that every system on the test set was scored on; brackets: confidence interval, with "
+    "at least 6 prompts; own mean: over all n items of that system, if those are more. "
     f"{MARK} not scored on every item of the test set, or no item in common with the others: do not rank by it."
 )
 _BASES = {"mask_miou": "S_m"}

@@ -1,5 +1,5 @@
-"""Means use only the items on which every system of a test set has a score, so that the systems in a table are
-comparable.
+"""Means use only the items for which every system that was evaluated on the test set has a score, so that the systems
+in a table are comparable.
 
 A system that fails on its hard items looks better than it is. A star therefore marks a system that was not scored on
 every requested item, or shares no items with the others: do not rank it by its mean.

@@ -1,8 +1,8 @@
 """How well requested and observed masks agree: their outlines alone, without position and size, and their plain
 overlap.
 
-- **outline**: IoU of requested and observed outlines after center and area are made equal. 0 = filled boxes, 1 = the
-  segmenter's own outlines of the source video (or an IoU of 1 if the item has no `source_video`).
+- **outline**: IoU of the requested and the observed masks after center and area are made equal, rescaled. 0 = the IoU
+  of filled boxes, 1 = the IoU of the segmenter's own masks of the source video (without a `source_video`: an IoU of 1).
 - **mIoU, normalized**: mean IoU of the edited objects, rescaled. 0 = the unedited video compared with the edited masks,
   1 = the source video compared with its own masks.
 """

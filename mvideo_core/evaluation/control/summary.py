@@ -1,5 +1,6 @@
-"""The control tables have each system's control score with its parts, and S_m between chance and ceiling, over the
-items that all systems share.
+"""The control tables show each system's control score with its parts. If the suite scores S_m with shuffled masks and
+of the source videos, they also show S_m rescaled so that shuffled masks are 0 and the source videos are 1. All values
+are over the items that the systems share.
 
 For a ratio, numerator and denominator are each summed over the items; ratios of single items are not averaged.
 Intervals (in brackets) describe one system and come from the [sign-flip
@@ -125,7 +126,7 @@ def control_markdown(loaded: LoadedResult) -> str:
     systems, normalized = summarize_control(loaded), normalize_miou(loaded)
     level = f"{100 * loaded.result.suite.intervals.level:g}%"
     note = (
-        f"Over the n items that every system of a test set was measured on. In brackets: {level} intervals of the "
+        f"Over the n items that every system on the test set was measured on. In brackets: {level} intervals of the "
         f"sign-flip test over prompts, with at least {MIN_CLUSTERS} prompts. {MARK} not measured on every item of the "
         "test set, or no item in common with the others: do not rank by it. docs/reference/control.md"
     )

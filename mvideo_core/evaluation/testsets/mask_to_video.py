@@ -1,9 +1,9 @@
 """The Mask-to-Video test set: objects of unseen classes, from videos not used in training.
 
-Paper, section 4.1: 500 triplets of HD-VILA with classes absent from the training data ("cheetah", "deer", "llama",
-"penguin", "sea turtle", "squirrel", "tiger"). The paper does not say how it made sure of this. It is not enough that a
-detector finds no such object: with COCO-80 prompts, detectors report a tiger as a cat. So every video whose labels,
-caption or title name one of the classes, or a synonym, is excluded from training.
+Paper, section 4.1: 500 triplets (video, text, masks) from HD-VILA, with classes absent from the training data
+("cheetah", "deer", "llama", "penguin", "sea turtle", "squirrel", "tiger"). The paper does not say how it made sure of
+this. It is not enough that a detector finds no such object: with COCO-80 prompts, detectors report a tiger as a cat. So
+every video whose labels, caption or title name one of the classes, or a synonym, is excluded from training.
 """
 
 import hashlib

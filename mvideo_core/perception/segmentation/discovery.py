@@ -8,9 +8,10 @@
 4. An object is dropped if the detector finds it on less than 40% of the searched frames on which it has a mask, unless
    its masks have a mean score of at least 0.6 and no other object is in the same place.
 
-For each object, the `MaskRow` and the field `tracks` of a sample's `.json` list the frame where it was first seen, and
-the spans in which it is hidden or out of the picture (`"16-29"` means frames 16 to 28). `shot_object` is the object's
-id across all clips of a shot. During the stage, temporary files in the workspace take 1 MB per frame at 720x480.
+For each object, the clip's row of the stage segment (`MaskRow`) and the field `tracks` of a sample's `.json` list the
+frame where it was first seen, and the spans in which it is hidden or out of the picture (`"16-29"` means frames 16 to
+28). `shot_object` is the object's id across all clips of a shot. While the stage runs, temporary files in the workspace
+take 1 MB per frame at 720x480.
 
 Shape letters: D boxes of a frame, P masklets, T frames.
 """

@@ -1,5 +1,11 @@
-"""`mvideo eval lmms-task` writes a test set as a task of lmms-eval. lmms-eval asks a model for the videos, and this
-project scores them:
+"""`mvideo eval lmms-task` writes a test set as a task of [lmms-eval](https://github.com/EvolvingLMMs-Lab/lmms-eval).
+lmms-eval asks a model for the videos, and this project scores them. Install `mvideo` in the same environment as
+lmms-eval. This was tested with lmms-eval 0.7.3, but not with a real model.
+
+    mvideo eval lmms-task sets/control/manifest.jsonl --out tasks/control
+    lmms-eval --include_path tasks/control --tasks mvideo_masks --model MODEL
+
+The first command writes
 
     mvideo_masks.yaml   the task
     docs.jsonl          one line per video to make: each item, and each of its edits

@@ -233,7 +233,16 @@ class ObjectPhrase(Record):
      "phrase": "a brown dog in the center that moves to the left", "reason": ""}
     ```
 
-    Unknown fields are empty. If there is no phrase, `reason` says why.
+    Unknown fields are empty. If there is no phrase, `reason` says why. For the first clip of the dataset `KEY`, this
+    code prints each object's phrase (or why it has none) and the area of its mask in the first frame:
+
+    ```python
+    from mvideo_core.shards.dataset import MaskVideoDataset
+
+    sample = MaskVideoDataset("ws/datasets/KEY", members=("json", "masks"))[0]
+    for object_id, words in sample.phrases().items():
+        print(words.phrase or words.reason, sample.masks().mask(0, object_id).sum())
+    ```
 
     Attributes:
         object_id: index into the mask file, as in ObjectStats.

@@ -1,4 +1,14 @@
-"""Runs a whole stage without a server: all its parts, one after another or several in parallel."""
+"""`run_stage` runs a whole stage without a server: all its parts, one after another or several in parallel.
+
+```python
+from mvideo_core.curation.pipeline import load_profile
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.run import run_stage
+from mvideo_core.store.workspace import Workspace
+
+run_stage(Workspace("ws"), STAGES.get("detect"), load_profile("mini").detect)   # the options of the profile mini
+```
+"""
 
 import logging
 import time

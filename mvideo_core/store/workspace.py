@@ -20,6 +20,18 @@ tmp/                                           scratch of running parts
 
 Memory does not grow with the dataset. Planning and sharding keep a database under TMPDIR (0.3 kB per clip). Training
 keeps its index there, too, and memory-maps it (0.4 kB per window).
+
+`rows/` also contains rows that were made with earlier options. To read only the current rows:
+
+```python
+from collections import Counter
+
+from mvideo_core.base.records import ClipRow
+from mvideo_core.store.workspace import Workspace
+
+rows = Workspace.open_existing("ws").current_rows("cut", ClipRow)
+counts = Counter(row.status for row in rows)                  # or row.reason: why a clip was dropped
+```
 """
 
 import functools

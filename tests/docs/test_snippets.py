@@ -22,19 +22,19 @@ def snippet(page: str, word: str) -> str:
     return block
 
 
-def test_the_rows_of_data_md_are_the_current_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rows_of_the_reference_are_the_current_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(Workspace(str(tmp_path / "ws")), tmp_path, {"a": 3, "b": 4})
     rows = tmp_path / "ws" / "rows" / "cut"
     for path in list(rows.glob("*.parquet")):
         (rows / f"old-{path.name}").write_bytes(path.read_bytes())  # as after other options
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(snippet("data.md", "current_rows"), names)
+    exec(snippet("reference/dataset.md", "current_rows"), names)
     assert names["counts"] == {"ok": 7}
 
 
-def test_the_python_way_of_data_md_has_the_settings_of_the_command_line() -> None:
-    block = snippet("data.md", 'STAGES.get("detect")')
+def test_the_python_way_of_the_reference_has_the_settings_of_the_command_line() -> None:
+    block = snippet("reference/dataset.md", 'STAGES.get("detect")')
     names: dict[str, object] = {}
     exec(block.replace('run_stage(Workspace("ws"), ', "asked = (").replace(").detect)", ").detect, )"), names)
     stage, options = names["asked"]  # type: ignore[misc]

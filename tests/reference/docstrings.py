@@ -121,6 +121,7 @@ PAGES: dict[str, Page] = {
                 "All fields: [options](options.md#review-decisions).",
             ),
             Entry("Workspace", "mvideo_core.store.workspace"),
+            Entry("Stages in Python", "mvideo_core.engine.run"),
             Entry("Parts", "mvideo_core.engine.plan"),
             Entry("Keys", "mvideo_core.store.keys"),
             Entry("Resuming", "mvideo_core.engine"),

@@ -1,6 +1,6 @@
 """Drift of very long videos of the mini model: which hand-over between clips drifts least, and is the meter right?
 
-    OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 112   writes benchmarks/results/drift/chains-1.*
+    OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 112   writes benchmarks/results/drift/chains-1-112.*
     OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 900   extends the same chains
     python -m benchmarks.drift coverage                               simulated coverage of a slope's interval
 
@@ -186,7 +186,7 @@ def main() -> None:
     found = chains(args.clips, args.only, args.mask_guidance)
     table = chains_table(found)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    out = RESULTS / f"chains-{args.mask_guidance:g}"
+    out = RESULTS / f"chains-{args.mask_guidance:g}-{args.clips}"
     kept = {name: {key: np.round(value, 4).tolist() for key, value in one.items()} for name, one in found.items()}
     out.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
     out.with_suffix(".json").write_text(json.dumps(kept) + "\n", encoding="utf-8")

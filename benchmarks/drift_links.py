@@ -10,13 +10,16 @@ statistics of a picture:
 - uint8: the chain's rounded frames less the same frames correctly rounded;
 - appearance, motion: the condition, decoded by the reference VAE, less a round trip of the same frames through the
   reference VAE;
-- denoiser: the new clip less the appearance it was given, both decoded by the reference VAE. It has no reference:
-  chains without a fault show how much this varies.
+- denoiser: the new clip less what clips without a fault have after such an appearance, both decoded by the reference
+  VAE. There is no reference: a line per statistic, fitted to chains without a fault, predicts the clip from the
+  appearance. The plain difference of the two would not do: a chain that has reached its new colors no longer changes,
+  whatever its fault.
 
 What rounding and round trips add themselves is the floor: reported, but not a fault.
 
 A trial puts one fault into one link: a gain or an offset of one channel, contrast, or blur. The meter names the link
-with the largest excess over `TOLERANCE` among the first four; else the denoiser if its excess is improbable; else none.
+with the largest excess over `TOLERANCE` among the first four; else the denoiser if the excess of one of its statistics
+is improbable; else none.
 """
 
 import argparse
@@ -44,7 +47,10 @@ from mvideo_core.masks import MaskSequence
 EXACT = ("decode", "uint8", "appearance", "motion")
 LINKS = (*EXACT, "denoiser")
 FAULTS = ("gain", "offset", "contrast", "blur")
-JOINS = 3
+JOINS = 12
+"""Of chains without a fault, and with one in the denoiser, which shows only against the spread of many clips."""
+SHORT = 3
+"""Joins of chains with a fault in a link that has a reference."""
 TOLERANCE = 0.05
 """Gray levels; a link that adds less than this to every statistic is without fault (it then adds exactly 0)."""
 IMPROBABLE = 1.25
@@ -90,9 +96,14 @@ def draw_fault(random: np.random.Generator, link: str) -> Fault:
 
 @dataclass
 class Notes:
-    """What the links added in one chain: one row of `STATISTICS` per clip."""
+    """What the links added in one chain: one row of `STATISTICS` per clip.
 
-    added: dict[str, list[np.ndarray]] = field(default_factory=lambda: {link: [] for link in LINKS})
+    Attributes:
+        clips: of each clip, the statistics of the appearance it was given, and its own.
+    """
+
+    added: dict[str, list[np.ndarray]] = field(default_factory=lambda: {link: [] for link in EXACT})
+    clips: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     floor: dict[str, list[np.ndarray]] = field(default_factory=lambda: {"uint8": [], "appearance": [], "motion": []})
 
     def mean(self, link: str) -> np.ndarray:
@@ -159,7 +170,7 @@ class MeteredPipeline(MVideoPipeline):
             after = frame_statistics(rounded)
             self.notes.floor["uint8"].append((after - between).mean(axis=0))
             self.notes.added["uint8"].append((frame_statistics(got) - after).mean(axis=0))
-            self.notes.added["denoiser"].append(before.mean(axis=0) - self._given)
+            self.notes.clips.append((self._given, before.mean(axis=0)))
         return got
 
     def _latents(self, frames_THWC: np.ndarray) -> Any:
@@ -180,12 +191,13 @@ class Setting(NamedTuple):
     text: str
     masks: MaskSequence
     firsts: list[np.ndarray]
+    joins: int
 
 
-def prepare(pipeline: MeteredPipeline, n_firsts: int) -> Setting:
+def prepare(pipeline: MeteredPipeline, n_firsts: int, joins: int = JOINS) -> Setting:
     """A shot of the mini world that plays forward and backward, and first clips to start from."""
-    text, masks = sequences(1, pipeline.format, JOINS + 1)[0]
-    setting = Setting(pipeline, text, masks, [])
+    text, masks = sequences(1, pipeline.format, joins + 1)[0]
+    setting = Setting(pipeline, text, masks, [], joins)
     pipeline.start(None)
     for seed in range(n_firsts):
         setting.firsts.append(_clip(setting, 0, None, seed))
@@ -193,17 +205,18 @@ def prepare(pipeline: MeteredPipeline, n_firsts: int) -> Setting:
 
 
 def run_chain(setting: Setting, number: int, fault: Fault | None) -> Notes:
-    """`JOINS` clips after one of the first clips, with noise of their own."""
+    """Clips after one of the first clips, with noise of their own; fewer if the link with the fault has a reference."""
     setting.pipeline.start(fault)
     before = setting.firsts[number % len(setting.firsts)]
-    for index in range(1, JOINS + 1):
+    joins = min(SHORT, setting.joins) if fault is not None and fault.link in EXACT else setting.joins
+    for index in range(1, joins + 1):
         before = _clip(setting, index, before, 1000 + number)
     return setting.pipeline.notes
 
 
 def _clip(setting: Setting, index: int, before: np.ndarray | None, seed: int) -> np.ndarray:
     grid = setting.pipeline.format
-    plan = plan_clips(grid.n_frames(JOINS + 1), grid, seed)[index]
+    plan = plan_clips(grid.n_frames(setting.joins + 1), grid, seed)[index]
     return setting.pipeline(
         setting.text,
         mask=mask_of(setting.masks, plan, grid, GenerateOptions()),
@@ -215,99 +228,119 @@ def _clip(setting: Setting, index: int, before: np.ndarray | None, seed: int) ->
 
 
 class Normal(NamedTuple):
-    """What the denoiser adds in chains without a fault."""
+    """Clips without a fault: the line that predicts a clip from its appearance, and how far chains are off it."""
 
+    slope_S: np.ndarray
+    constant_S: np.ndarray
     mean_S: np.ndarray
-    precision_SS: np.ndarray
+    spread_S: np.ndarray
     limit: float
 
     @classmethod
-    def of(cls, clean_NS: np.ndarray) -> "Normal":
-        """From chains without a fault; the limit is a factor over the largest of them, each against the others."""
-        apart = []
-        for n in range(len(clean_NS)):
-            others = np.delete(clean_NS, n, axis=0)
-            apart.append(cls(others.mean(axis=0), _precision(others), 0.0).distance(clean_NS[n]))
-        return cls(clean_NS.mean(axis=0), _precision(clean_NS), IMPROBABLE * max(apart))
+    def of(cls, clean_NK2S: np.ndarray) -> "Normal":
+        """From chains without a fault; the limit is a factor over the largest of them, each against the others.
 
-    def distance(self, added_S: np.ndarray) -> float:
-        """Mahalanobis distance."""
-        off = added_S - self.mean_S
-        return float(np.sqrt(off @ self.precision_SS @ off))
+        Args:
+            clean_NK2S: of every clip of every chain, the statistics of its appearance and its own.
+        """
+        given_S, own_S = clean_NK2S.mean(axis=(0, 1))
+        off_NKS = clean_NK2S[:, :, 0] - given_S
+        slope_S = (off_NKS * (clean_NK2S[:, :, 1] - own_S)).sum(axis=(0, 1)) / np.square(off_NKS).sum(axis=(0, 1))
+        line = cls(slope_S, own_S - slope_S * given_S, np.zeros_like(own_S), np.ones_like(own_S), 0.0)
+        excess_NS = np.array([line.excess(chain_K2S) for chain_K2S in clean_NK2S])
+        apart = [
+            line.calibrate(np.delete(excess_NS, n, axis=0)).distance(excess_S) for n, excess_S in enumerate(excess_NS)
+        ]
+        return line.calibrate(excess_NS)._replace(limit=IMPROBABLE * max(apart))
+
+    def calibrate(self, excess_NS: np.ndarray) -> "Normal":
+        """The same line, with mean and spread of the excesses of some chains."""
+        return self._replace(mean_S=excess_NS.mean(axis=0), spread_S=excess_NS.std(axis=0, ddof=1))
+
+    def excess(self, chain_K2S: np.ndarray) -> np.ndarray:
+        """Mean (S,) over a chain's clips of what each has more than the line predicts."""
+        return np.asarray((chain_K2S[:, 1] - self.slope_S * chain_K2S[:, 0] - self.constant_S).mean(axis=0))
+
+    def distance(self, excess_S: np.ndarray) -> float:
+        """Of the statistic that is farthest off, in standard deviations."""
+        return float((np.abs(excess_S - self.mean_S) / self.spread_S).max())
 
 
-def _precision(values_NS: np.ndarray) -> np.ndarray:
-    """Inverse covariance, shrunk a little to its diagonal: there are few chains for eight statistics."""
-    covariance = np.cov(values_NS.T)
-    return np.asarray(
-        np.linalg.inv(0.9 * covariance + 0.1 * np.diag(np.diag(covariance)) + 1e-6 * np.eye(len(covariance)))
-    )
+def attribute(added: dict[str, np.ndarray], clips_K2S: np.ndarray, normal: Normal) -> str:
+    """The link with the fault, or "none".
 
-
-def attribute(added: dict[str, np.ndarray], normal: Normal) -> str:
-    """The link with the fault, or "none"; `added`: means (S,) by link."""
+    Args:
+        added: means (S,) of the links that have a reference.
+        clips_K2S: of every clip, the statistics of its appearance and its own.
+    """
     largest = {link: float(np.abs(added[link]).max()) for link in EXACT}
     worst = max(largest, key=lambda link: largest[link])
     if largest[worst] > TOLERANCE:
         return worst
-    return "denoiser" if normal.distance(added["denoiser"]) > normal.limit else "none"
+    return "denoiser" if normal.distance(normal.excess(clips_K2S)) > normal.limit else "none"
 
 
-def measure(setting: Setting, n_clean: int, n_trials: int, kept: Path) -> dict[str, Any]:
+def measure(setting: Setting, n_clean: int, n_trials: int, seed: int, kept: Path) -> dict[str, Any]:
     """Chains without a fault (two thirds calibrate), then trials with one; resumes from `kept`."""
-    known: dict[str, Any] = (
-        json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"clean": [], "trials": []}
-    )
+    known: dict[str, Any] = {"joins": JOINS, "seed": seed, "clean": [], "trials": []}
+    if kept.exists():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if (known.get("joins"), known.get("seed")) != (JOINS, seed):
+            raise SystemExit(f"{kept} has chains of other lengths or another seed: move it away")
     for number in range(len(known["clean"]), n_clean):
         notes = run_chain(setting, number, None)
         floor = {link: np.mean(rows, axis=0).round(4).tolist() for link, rows in notes.floor.items()}
-        known["clean"].append({"added": _means(notes), "floor": floor})
+        known["clean"].append({**_kept(notes), "floor": floor})
         write_whole(kept, json.dumps(known).encode())
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     faults = [draw_fault(random, LINKS[number % len(LINKS)]) for number in range(n_trials)]
     for number in range(len(known["trials"]), n_trials):
         notes = run_chain(setting, 10_000 + number, faults[number])
-        known["trials"].append({"fault": list(faults[number]), "added": _means(notes)})
+        known["trials"].append({"fault": list(faults[number]), **_kept(notes)})
         write_whole(kept, json.dumps(known).encode())
         print(f"trial {number + 1} of {n_trials}", flush=True)
     return known
 
 
-def _means(notes: Notes) -> dict[str, list[float]]:
-    return {link: notes.mean(link).round(4).tolist() for link in LINKS}
+def _kept(notes: Notes) -> dict[str, Any]:
+    added = {link: notes.mean(link).round(4).tolist() for link in EXACT}
+    return {"added": added, "clips": np.array(notes.clips).round(4).tolist()}
 
 
 def report(known: dict[str, Any]) -> str:
     """What each link adds without a fault, and whom the meter blames in the trials."""
-    clean = [{link: np.array(row) for link, row in one["added"].items()} for one in known["clean"]]
+    clean = known["clean"]
     kept = len(clean) * 2 // 3
-    normal = Normal.of(np.array([one["denoiser"] for one in clean[:kept]]))
+    clips_NK2S = np.array([one["clips"] for one in clean])
+    normal = Normal.of(clips_NK2S[:kept])
     lines = ["| Link | " + " | ".join(name.replace("_", " ") for name in STATISTICS) + " |", "|---" * 9 + "|"]
     rows = {
-        title: [one["floor"][link] for one in known["clean"]]
+        title: [one["floor"][link] for one in clean]
         for link, title in (
             ("uint8", "rounding"),
             ("appearance", "VAE round trip, appearance"),
             ("motion", "VAE round trip, motion"),
         )
     }
-    rows["denoiser"] = [one["denoiser"] for one in clean]
+    rows["denoiser"] = list((clips_NK2S[:, :, 1] - clips_NK2S[:, :, 0]).mean(axis=1))
     for name, values in rows.items():
         mean_S, error_S = np.mean(values, axis=0), 1.96 * np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
         cells = [f"{mean:.2f} ± {error:.2f}" for mean, error in zip(mean_S, error_S, strict=True)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    named = Counter(
-        (one["fault"][0], attribute({link: np.array(row) for link, row in one["added"].items()}, normal))
-        for one in known["trials"]
-    )
+    named = Counter((one["fault"][0], _verdict(one, normal)) for one in known["trials"])
     lines += ["", "| Fault in | Trials | " + " | ".join([*LINKS, "none"]) + " |", "|---" * 8 + "|"]
     for link in LINKS:
         total = sum(n for (true, _), n in named.items() if true == link)
         lines.append(f"| {link} | {total} | " + " | ".join(str(named[link, one]) for one in (*LINKS, "none")) + " |")
-    quiet = Counter(attribute(one, normal) for one in clean[kept:])
+    quiet = Counter(_verdict(one, normal) for one in clean[kept:])
     lines.append(f"| none | {len(clean) - kept} | " + " | ".join(str(quiet[one]) for one in (*LINKS, "none")) + " |")
     right = sum(n for (true, found), n in named.items() if true == found)
     return "\n".join([*lines, "", f"Right: {right} of {len(known['trials'])} trials."])
+
+
+def _verdict(one: dict[str, Any], normal: Normal) -> str:
+    added = {link: np.array(row) for link, row in one["added"].items()}
+    return attribute(added, np.array(one["clips"]), normal)
 
 
 def main() -> None:
@@ -315,13 +348,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clean", type=int, default=24, help="chains without a fault")
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1, help="of the faults")
     parser.add_argument("--out", type=Path, default=RESULTS / "links", help="without extension")
     args = parser.parse_args()
     pipeline: Any = MeteredPipeline.from_base(load_base(BaseOptions(weights="mini", dtype="fp32")))
     pipeline.load_lora_weights(find_adapter(adapter_for("mini")).lora)
     pipeline.set_progress_bar_config(disable=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    known = measure(prepare(pipeline, 8), args.clean, args.trials, args.out.with_suffix(".json"))
+    known = measure(prepare(pipeline, 8), args.clean, args.trials, args.seed, args.out.with_suffix(".json"))
     args.out.with_suffix(".md").write_text(report(known) + "\n", encoding="utf-8")
     print(report(known))
 

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     videos = Path(given.folder).resolve() if given.folder else ROOT / "videos"
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
     try:
-        begin(stack, videos, 0 if given.folder else given.videos)
+        if not given.folder:
+            _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
+        with rendering(videos, 0 if given.folder else given.videos):
+            _say("2/5 starting a Prefect server and workers on this machine")
+            stack.up()
         _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
         source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
         code = run_deployment(stack, DATA, source, given.verbose)
@@ -61,15 +66,19 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def begin(stack: Stack, folder: Path, n_videos: int) -> None:
-    """Start server and workers; meanwhile render held-out videos of the mini world. Existing videos are kept."""
+@contextmanager
+def rendering(folder: Path, n_videos: int) -> Iterator[None]:
+    """Render held-out videos of the mini world, two at a time, while the body runs. Existing videos are kept."""
     with ProcessPoolExecutor(max_workers=2) as pool:
-        if n_videos:
-            _say(f"1/5 rendering {n_videos} videos of the mini world into {_short(folder)}")
         made = pool.map(_make_one, [str(folder)] * n_videos, range(n_videos))
-        _say("2/5 starting a Prefect server and workers on this machine")
-        stack.up()
+        yield
         list(made)
+
+
+def make_videos(folder: Path, n_videos: int) -> None:
+    """Render videos as `rendering` does, and wait for them."""
+    with rendering(folder, n_videos):
+        pass
 
 
 def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose: bool = False) -> int:

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not given.folder:
             _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
-        with rendering(videos, 0 if given.folder else given.videos):
+        with render_in_background(videos, 0 if given.folder else given.videos):
             _say("2/5 starting a Prefect server and workers on this machine")
             stack.up()
         _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @contextmanager
-def rendering(folder: Path, n_videos: int) -> Iterator[None]:
+def render_in_background(folder: Path, n_videos: int) -> Iterator[None]:
     """Render held-out videos of the mini world, two at a time, while the body runs. Existing videos are kept."""
     with ProcessPoolExecutor(max_workers=2) as pool:
         made = pool.map(_make_one, [str(folder)] * n_videos, range(n_videos))
@@ -76,8 +76,8 @@ def rendering(folder: Path, n_videos: int) -> Iterator[None]:
 
 
 def make_videos(folder: Path, n_videos: int) -> None:
-    """Render videos as `rendering` does, and wait for them."""
-    with rendering(folder, n_videos):
+    """Render videos as `render_in_background` does, and wait for them."""
+    with render_in_background(folder, n_videos):
         pass
 
 

@@ -41,7 +41,7 @@ def evaluate_mvideo(
         suite: profile of metrics: mini, paper, or the path of a YAML file.
         overrides: values that override the suite, such as {"intervals": {"level": 0.9}}.
         options: values that override both, as filled in on the form; empty values come from the suite.
-        gpus: parts scored in parallel, each as a run of this deployment; needs as many workers on the queue.
+        gpus: parts scored in parallel, one by this run and the others as runs of this deployment on the queue gpu.
         part: "INDEX/COUNT": score this part and stop; used by the runs that `gpus` starts.
         report: build the page of videos, curves and worst cases.
         overwrite: replace a result of different videos or metrics in `out`.

@@ -1,4 +1,4 @@
-"""A Hugging Face video folder: metadata per split, and a card that tells the hub where to find it."""
+"""A Hugging Face video folder: metadata per split, and a card from which the hub finds it."""
 
 from pathlib import Path
 

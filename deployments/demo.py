@@ -41,12 +41,12 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     videos = Path(given.folder).resolve() if given.folder else ROOT / "videos"
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
+    if not given.folder:
+        _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
+    with render_in_background(videos, 0 if given.folder else given.videos):
+        _say("2/5 starting a Prefect server and workers on this machine")
+        stack.up()
     try:
-        if not given.folder:
-            _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
-        with render_in_background(videos, 0 if given.folder else given.videos):
-            _say("2/5 starting a Prefect server and workers on this machine")
-            stack.up()
         _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
         source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
         code = run_deployment(stack, DATA, source, given.verbose)

@@ -1,5 +1,7 @@
 """The meter of links: a fault shows in its own link and in no other, and the verdict follows."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,14 @@ import torch
 
 from benchmarks.drift_links import (
     EXACT,
+    JOINS,
     TOLERANCE,
     Fault,
     MeteredPipeline,
     Normal,
     attribute,
     draw_fault,
+    measure,
     prepare,
     run_chain,
 )
@@ -91,3 +95,14 @@ def test_faults_by_hand() -> None:
     assert Fault("x", "blur", 1.0, 0).apply(frames)[0, 1, 0, 0] > 60
     drawn = [draw_fault(np.random.default_rng(n), "motion") for n in range(40)]
     assert {one.kind for one in drawn} == {"gain", "offset", "contrast", "blur"}
+
+
+def test_new_faults_keep_the_chains_without_one(setting: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "links.json"
+    kept.write_text(json.dumps({"joins": JOINS, "seed": 1, "clean": ["chain"], "trials": ["trial"]}))
+    assert measure(setting, 1, 0, 1, kept)["trials"] == ["trial"]
+    found = measure(setting, 1, 0, 2, kept)
+    assert (found["clean"], found["trials"], found["seed"]) == (["chain"], [], 2)
+    kept.write_text(json.dumps({"joins": JOINS + 1, "seed": 1, "clean": [], "trials": []}))
+    with pytest.raises(SystemExit, match="another length"):
+        measure(setting, 0, 0, 1, kept)

@@ -19,7 +19,8 @@ What rounding and round trips add themselves is the floor: reported, but not a f
 
 A trial puts one fault into one link: a gain or an offset of one channel, contrast, or blur. The meter names the link
 with the largest excess over `TOLERANCE` among the first four; else the denoiser if the excess of one of its statistics
-is improbable; else none.
+is improbable; else none. The limit of the improbable is set by `FALSE_ALARMS` and chains without a fault (`Normal.of`),
+before the trials.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from scipy.stats import t as student
 
 from benchmarks.drift import RESULTS
 from benchmarks.history_noise import sequences
@@ -53,8 +55,8 @@ SHORT = 3
 """Joins of chains with a fault in a link that has a reference."""
 TOLERANCE = 0.05
 """Gray levels; a link that adds less than this to every statistic is without fault (it then adds exactly 0)."""
-IMPROBABLE = 1.25
-"""The denoiser's excess counts from this factor over the largest of the chains without a fault on."""
+FALSE_ALARMS = 0.01
+"""Share of chains without a fault in which the denoiser is blamed; see `Normal.of`."""
 SAMPLING: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 1.0}
 
 
@@ -238,7 +240,13 @@ class Normal(NamedTuple):
 
     @classmethod
     def of(cls, clean_NK2S: np.ndarray) -> "Normal":
-        """From chains without a fault; the limit is a factor over the largest of them, each against the others.
+        """From N chains without a fault, and the limit that such a chain exceeds with a probability of `FALSE_ALARMS`.
+
+        If the excess of a statistic is normal over chains, then another chain's distance from the mean of these N, in
+        their standard deviations, follows Student's t with N - 1 degrees of freedom, times sqrt(1 + 1 / N). Each of
+        the S statistics gets an equal share of `FALSE_ALARMS` (Bonferroni), one half on each side. This gives 3.7
+        standard deviations for 29 chains, 3.2 for very many. Correlated statistics make the true rate smaller, tails
+        heavier than normal make it larger; `report` counts false alarms, each chain against all others.
 
         Args:
             clean_NK2S: of every clip of every chain, the statistics of its appearance and its own.
@@ -248,10 +256,9 @@ class Normal(NamedTuple):
         slope_S = (off_NKS * (clean_NK2S[:, :, 1] - own_S)).sum(axis=(0, 1)) / np.square(off_NKS).sum(axis=(0, 1))
         line = cls(slope_S, own_S - slope_S * given_S, np.zeros_like(own_S), np.ones_like(own_S), 0.0)
         excess_NS = np.array([line.excess(chain_K2S) for chain_K2S in clean_NK2S])
-        apart = [
-            line.calibrate(np.delete(excess_NS, n, axis=0)).distance(excess_S) for n, excess_S in enumerate(excess_NS)
-        ]
-        return line.calibrate(excess_NS)._replace(limit=IMPROBABLE * max(apart))
+        count, share = len(clean_NK2S), FALSE_ALARMS / (2 * len(own_S))
+        limit = float(student.ppf(1 - share, count - 1)) * (1 + 1 / count) ** 0.5
+        return line.calibrate(excess_NS)._replace(limit=limit)
 
     def calibrate(self, excess_NS: np.ndarray) -> "Normal":
         """The same line, with mean and spread of the excesses of some chains."""
@@ -297,7 +304,7 @@ def measure(setting: Setting, n_clean: int, n_trials: int, seed: int, kept: Path
     random = np.random.default_rng(seed)
     faults = [draw_fault(random, LINKS[number % len(LINKS)]) for number in range(n_trials)]
     for number in range(len(known["trials"]), n_trials):
-        notes = run_chain(setting, 10_000 + number, faults[number])
+        notes = run_chain(setting, 10_000 * seed + number, faults[number])
         known["trials"].append({"fault": list(faults[number]), **_kept(notes)})
         write_whole(kept, json.dumps(known).encode())
         print(f"trial {number + 1} of {n_trials}", flush=True)
@@ -337,7 +344,12 @@ def report(known: dict[str, Any]) -> str:
     quiet = Counter(_verdict(one, normal) for one in clean[kept:])
     lines.append(f"| none | {len(clean) - kept} | " + " | ".join(str(quiet[one]) for one in (*LINKS, "none")) + " |")
     right = sum(n for (true, found), n in named.items() if true == found)
-    return "\n".join([*lines, "", f"Right: {right} of {len(known['trials'])} trials."])
+    alone = sum(_verdict(one, Normal.of(np.delete(clips_NK2S, n, axis=0))) != "none" for n, one in enumerate(clean))
+    said = (
+        f"Right: {right} of {len(known['trials'])} trials. Limit: {normal.limit:.2f} standard deviations, from {kept}"
+    )
+    said += f" chains without a fault. Each of all {len(clean)} such chains against the others: {alone} blamed."
+    return "\n".join([*lines, "", said])
 
 
 def _verdict(one: dict[str, Any], normal: Normal) -> str:

@@ -86,6 +86,26 @@ def test_verdicts_on_drawn_chains() -> None:
         assert attribute(none | {link: NONE + 2 * TOLERANCE}, faulty, normal) == link
 
 
+def test_the_limit_comes_from_chains_without_a_fault_only() -> None:
+    """3.65: Student's t with 28 degrees of freedom at 1 - 0.01 / 16 is 3.59, times sqrt(30 / 29)."""
+    random = np.random.default_rng(1)
+    normal = Normal.of(np.array([drawn_chain(random) for _ in range(29)]))
+    assert normal.limit == pytest.approx(3.59 * (30 / 29) ** 0.5, abs=0.005)
+    many = Normal.of(np.array([drawn_chain(random) for _ in range(3000)]))
+    assert many.limit == pytest.approx(3.23, abs=0.01)  # of the normal distribution
+
+
+def test_about_one_chain_in_a_hundred_without_a_fault_is_blamed() -> None:
+    """200 calibrations of 29 chains each, with 20 further chains each: about 40 of 4000."""
+    random = np.random.default_rng(2)
+    blamed = 0
+    for _ in range(200):
+        normal = Normal.of(np.array([drawn_chain(random) for _ in range(29)]))
+        further = [normal.excess(drawn_chain(random)) for _ in range(20)]
+        blamed += sum(normal.distance(excess_S) > normal.limit for excess_S in further)
+    assert 20 <= blamed <= 60
+
+
 def test_faults_by_hand() -> None:
     frames = np.full((1, 4, 4, 3), 100, np.uint8)
     frames[:, :2] = 60

@@ -68,21 +68,20 @@ def reproduce_paper(
         )
     manifests = make_all_videos(chosen, root, gpus)
     evaluate_mvideo(manifests, str(root / "scores"), chosen.suite, gpus=gpus, report=False)
-    paper.figures(chosen, str(root))
     page = paper.tables(chosen, str(root))
     _pages(root, page)
     return page
 
 
 def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
-    """Generate the videos of every job, here or shared with other workers. Returns: manifests.
+    """Generate the videos of every job and figure, here or with the jobs shared. Returns: the jobs' manifests.
 
     Raises:
         StoreError: a job's run failed; its page says why.
     """
-    todo = jobs(options)
     if gpus == 1:
-        return [paper.job_videos(options, str(root), job) for job in todo]
+        return paper.all_videos(options, str(root))
+    todo = jobs(options)
     base = {"out": str(root), "profile": "", "options": options.model_dump(mode="json")}
     shared = [
         SharedJob(base | {"job": job.name}, f"videos {job.name}", f"{job.name}-{digest(base)[:16]}") for job in todo
@@ -90,6 +89,7 @@ def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
     share(
         DEPLOYMENT, shared, lambda number: paper.job_videos(options, str(root), todo[number]), done=False, queue=QUEUE
     )
+    paper.figures(options, str(root))
     return [str(manifest_of(job, root)) for job in todo]
 
 

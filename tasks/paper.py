@@ -7,12 +7,13 @@ from mvideo.tasks._bar import CountBar
 from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo_core.base.local_paths import local_path
 from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.paper.all_videos import make_all_videos
 from mvideo_core.paper.data import build_test_sets
 from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.material import SetName, source_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.reproduce import finish, keep_options
-from mvideo_core.paper.videos import VideoJob, make_videos, write_job_manifest
+from mvideo_core.paper.videos import VideoJob, jobs, make_videos, write_job_manifest
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +47,30 @@ def job_videos(options: PaperOptions, out: str, job: VideoJob) -> str:
         ModelError, StoreError: from loading and generating.
     """
     job = VideoJob(*job)
-    bar = CountBar("videos-" + job.name.replace("/", "-").replace(".", "-"), "videos")
-
-    def show(done: int, total: int) -> None:
-        log.info("%s: %d of %d videos", job.name, done, total)
-        bar(done, total)
-
-    make_videos(job, options, Path(out), progress=show)
+    bars = _Bars()
+    make_videos(job, options, Path(out), progress=lambda done, total: bars(job.name, done, total))
     return str(write_job_manifest(job, options, Path(out)))
 
 
 @gpu_task
-def figures(options: PaperOptions, out: str) -> list[str]:
-    """Build the galleries of figures 4 to 9; returns their folders."""
-    return [str(path) for path in make_figures(options, Path(out))]
+def all_videos(options: PaperOptions, out: str) -> list[str]:
+    """Generate the videos of all jobs and figures, on a CPU several at a time; returns the jobs' manifests.
+
+    Raises:
+        ModelError, StoreError, ConfigError: from loading and generating.
+    """
+    make_all_videos(options, Path(out), _Bars())
+    return [str(write_job_manifest(job, options, Path(out))) for job in jobs(options)]
+
+
+@gpu_task
+def figures(options: PaperOptions, out: str) -> None:
+    """Build the galleries of figures 4 to 9.
+
+    Raises:
+        ModelError, StoreError, ConfigError: from loading and generating.
+    """
+    make_figures(options, Path(out))
 
 
 @io_task
@@ -70,3 +81,15 @@ def tables(options: PaperOptions, out: str) -> str:
         ConfigError: nothing is scored yet.
     """
     return str(finish(options, Path(out)))
+
+
+class _Bars:
+    """A log line and a progress bar for each job, and one for the figures."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, CountBar] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        log.info("%s: %d of %d videos", name, done, total)
+        bar = self.bars.setdefault(name, CountBar("videos-" + name.replace("/", "-").replace(".", "-"), "videos"))
+        bar(done, total)

@@ -26,8 +26,8 @@ def reproduce(
     prefect deployment run reproduce-paper
 
     For your own footage, start from a copy of deployments/paper/mini.yaml: give each of the three collections (train,
-    unseen, complex) a `folder`, choose a `pipeline` with public weights, and set `suite: paper`. Leave `processes` at 1
-    on a GPU machine. In a deployment with gpus=4, the workers of the queue `gpu` share the videos and their scores.
+    unseen, complex) a `folder`, choose a `pipeline` with public weights, and set `suite: paper`. In a deployment with
+    gpus=4, the workers of the queue `gpu` share the videos and their scores.
     """
     from mvideo_core.paper.options import PROFILES, load_profile
     from mvideo_core.paper.reproduce import finish

@@ -7,11 +7,14 @@ root/figures/<recipe>/<variant>-<n>.png                                         
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.base import load_base
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.inputs import MaskInput, open_input
 from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.editing.recipe import write_recipe
@@ -30,40 +33,70 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def make_figures(options: PaperOptions, root: Path) -> list[Path]:
-    """Make every figure in the options; up-to-date ones are kept.
+class FigureVideo(NamedTuple):
+    """One video of a figure.
 
-    Returns:
-        The figures' folders.
+    Attributes:
+        figure: name of the recipe.
+        masks: file in the figure's folder.
+        name: of the video's folder there, "<variant>-<number of the prompt>".
+    """
+
+    figure: str
+    masks: str
+    name: str
+    prompt: str
+
+
+def make_figures(options: PaperOptions, root: Path) -> None:
+    """Make every figure in the options; up-to-date videos are kept.
 
     Raises:
         ConfigError: unknown recipe or input. ModelError, StoreError: from loading and generation.
     """
+    todo = plan_figures(options, root)
+    if not todo:
+        return
+    loaded = load_pipeline(options.base, adapter_of(root, options.alpha), options.sampling)
+    for one in todo:
+        make_figure_video(one, options, root, loaded)
+
+
+def plan_figures(options: PaperOptions, root: Path) -> list[FigureVideo]:
+    """Write the masks of every figure; returns the videos that belong to them.
+
+    Raises:
+        ConfigError: unknown recipe or input.
+    """
     if not options.figures:
         return []
-    loaded = load_pipeline(options.base, adapter_of(root, options.alpha), options.sampling)
-    return [_figure(name, figure, options, root, loaded) for name, figure in options.figures.items()]
+    grid = load_base(options.base, parts=()).format
+    return [one for name, figure in options.figures.items() for one in _plan(name, figure, root, grid)]
 
 
-def _figure(name: str, figure: FigureOptions, options: PaperOptions, root: Path, loaded: "Loaded") -> Path:
-    folder, grid = root / "figures" / name, loaded.pipeline.format
-    inputs = {key: _input(root, text) for key, text in figure.inputs.items()}
-    write_recipe(name, inputs, folder, grid)
+def make_figure_video(one: FigureVideo, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
+    """The video, and a picture of some of its frames; a video that is up to date is kept.
+
+    Raises:
+        ConfigError, StoreError: as in `make_video`.
+    """
+    log.info("figure %s: %s, %s", one.figure, one.name, one.prompt)
+    folder = root / "figures" / one.figure
+    clip, out = load_masks(folder / one.masks), folder / one.name
+    made = make_video(loaded, one.prompt, clip, options.sampling, out)
+    write_png(out.with_suffix(".png"), plain_and_outlined(read_clip(made.video), clip.sequence))
+
+
+def _plan(name: str, figure: FigureOptions, root: Path, grid: VideoFormat) -> Iterator[FigureVideo]:
+    folder = root / "figures" / name
+    write_recipe(name, {key: _input(root, text) for key, text in figure.inputs.items()}, folder, grid)
     about = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     for variant, facts in about["variants"].items():
-        prompts = figure.prompts.get(variant, facts["prompts"])
-        for index, prompt in enumerate(prompts):
-            log.info("figure %s: %s, %s", name, variant, prompt)
-            _video(folder / f"{variant}-{index}", folder / facts["masks"], prompt, options, loaded)
-        facts["prompts"] = list(prompts)
+        facts["prompts"] = list(figure.prompts.get(variant, facts["prompts"]))
     write_whole(folder / "recipe.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return folder
-
-
-def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "Loaded") -> None:
-    clip = load_masks(masks)
-    made = make_video(loaded, prompt, clip, options.sampling, out)
-    write_png(out.with_suffix(".png"), plain_and_outlined(read_clip(made.video), clip.sequence))
+    for variant, facts in about["variants"].items():
+        for index, prompt in enumerate(facts["prompts"]):
+            yield FigureVideo(name, facts["masks"], f"{variant}-{index}", prompt)
 
 
 def _input(root: Path, text: str) -> MaskInput:

@@ -91,7 +91,7 @@ class PaperOptions(Options):
     table2_clips: int = Field(default=3, ge=1, description="length of MVideo in table 2, in clips; the paper uses 12 s")
     table4_clips: int = Field(default=2, ge=1, description="length in table 4, in clips; the paper uses 8 s")
     processes: int = Field(
-        default=1, ge=1, description="`mvideo reproduce`: parallel processes for rendering and generation on a CPU"
+        default=1, ge=1, description="parallel processes for rendering and, without a GPU, for generation"
     )
     suite: str = Field(default="mini", description="metric suite; see `mvideo eval ls`")
     figures: dict[str, FigureOptions] = Field(

@@ -2,20 +2,18 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import canonical_json
+from mvideo_core.paper.all_videos import make_all_videos
 from mvideo_core.paper.data import build_datasets, build_test_sets, encode_training_set
-from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.page import write_page
 from mvideo_core.paper.scoring import score, write_findings
 from mvideo_core.paper.training import training_options
-from mvideo_core.paper.videos import jobs, make_videos
-from mvideo_core.processes.parallel_map import side_by_side
+from mvideo_core.paper.videos import jobs
 from mvideo_core.training.launch import launch
 
 log = logging.getLogger(__name__)
@@ -34,24 +32,19 @@ def reproduce(options: PaperOptions, root: Path, report: LogLine = log.info) -> 
         ConfigError, ModelError, StoreError, TrainError: from the steps.
     """
     keep_options(options, root)
-    report("1/7 datasets: videos -> cuts -> boxes -> masks -> captions -> shards")
+    report("1/6 datasets: videos -> cuts -> boxes -> masks -> captions -> shards")
     build_datasets(options, root)
-    report("2/7 test sets, and latents of the training set")
+    report("2/6 test sets, and latents of the training set")
     build_test_sets(options, root)
     latents = encode_training_set(options, root)
     for alpha in options.alphas:
-        report(f"3/7 training, consistency loss weight {alpha:g}")
+        report(f"3/6 training, consistency loss weight {alpha:g}")
         launch(training_options(options, root, alpha, latents), _log_steps(report))
-    todo = jobs(options)
-    report(f"4/7 videos: {len(todo)} jobs")
-    made = side_by_side(partial(make_videos, options=options, root=root), todo, options.processes)
-    for job, count in zip(todo, made, strict=True):
-        report(f"    {job.name}: {count} videos")
-    report("5/7 scores")
+    report(f"4/6 videos: {len(jobs(options))} jobs, {len(options.figures)} figures")
+    make_all_videos(options, root, lambda name, done, total: report(f"    {name}: {done} of {total} videos"))
+    report("5/6 scores")
     score(options, root, lambda done, total, text: report(f"    {done} of {total}: {text}"))
-    report("6/7 figures 4 to 9")
-    make_figures(options, root)
-    report("7/7 tables and page")
+    report("6/6 tables and page")
     return finish(options, root)
 
 

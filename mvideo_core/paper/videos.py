@@ -126,10 +126,30 @@ def make_videos(job: VideoJob, options: PaperOptions, root: Path, progress: Prog
     for index, case in enumerate(cases):
         if progress:
             progress(index, len(cases))
-        _make(case, job, options, root, loaded)
+        make_case(case, job, options, root, loaded)
     if progress:
         progress(len(cases), len(cases))
     return len(cases)
+
+
+def make_case(case: EvalItem, job: VideoJob, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
+    """Generate one video of a job.
+
+    Raises:
+        StoreError, ConfigError: as in `make_video`.
+    """
+    grid = loaded.pipeline.format
+    recursive = job.alpha is not None  # the base model does not condition on earlier clips: its clips are independent
+    sampling = options.sampling.model_copy(
+        update={
+            "seed": case.seed or 0,
+            "seconds": seconds_of(grid, job.n_clips),
+            "appearance": recursive,
+            "motion": recursive,
+        }
+    )
+    masks = load_masks(root / "sets" / case.masks) if case.masks and recursive else None
+    make_video(loaded, case.prompt, masks, sampling, root / "videos" / job.name / case.id, origin={"item": case.id})
 
 
 def write_job_manifest(job: VideoJob, options: PaperOptions, root: Path) -> Path:
@@ -161,18 +181,3 @@ def _items(job: VideoJob, seconds: float, root: Path) -> Iterator[EvalItem]:
                 "source_video": str(sets / case.source_video) if case.source_video else "",
             }
         )
-
-
-def _make(case: EvalItem, job: VideoJob, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
-    grid = loaded.pipeline.format
-    recursive = job.alpha is not None  # the base model does not condition on earlier clips: its clips are independent
-    sampling = options.sampling.model_copy(
-        update={
-            "seed": case.seed or 0,
-            "seconds": seconds_of(grid, job.n_clips),
-            "appearance": recursive,
-            "motion": recursive,
-        }
-    )
-    masks = load_masks(root / "sets" / case.masks) if case.masks and recursive else None
-    make_video(loaded, case.prompt, masks, sampling, root / "videos" / job.name / case.id, origin={"item": case.id})

@@ -1,7 +1,7 @@
 """The same work over many items in parallel, each in its own process, which dies with this one."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
@@ -12,7 +12,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int = 1) -> Iterator[Result]:
+def side_by_side(
+    work: Callable[[Item], Result], items: Sequence[Item], processes: int = 1
+) -> Generator[Result, None, None]:
     """Yields results in the order of the items, each as soon as it and all results before it are ready.
 
     The cores are divided up: each process gets its share as OMP_NUM_THREADS. An error in a process is raised here, and

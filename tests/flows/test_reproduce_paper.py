@@ -1,10 +1,13 @@
 """Jobs of videos as runs of the deployment: without workers, with one, and by name. Tiny random models."""
 
+import os
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -15,7 +18,9 @@ from mvideo.flows.reproduce_paper import make_all_videos, reproduce_paper
 from mvideo.tasks import paper
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.manifest import absolute_items, read_manifest
-from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper import all_videos
+from mvideo_core.paper.all_videos import make_all_videos as make_core_videos
+from mvideo_core.paper.options import FigureOptions, PaperOptions
 from mvideo_core.paper.videos import job_named, jobs, make_videos, write_job_manifest
 from tests.mvideo_core.paper.test_chain import made
 
@@ -81,6 +86,46 @@ def test_jobs_are_shared_and_what_nobody_takes_is_done_here(
     assert {run.name: run.state.type.value for run in runs} == {
         f"videos {job.name}": "CANCELLED" for job in todo[2:]
     } | {f"videos {todo[1].name}": "COMPLETED"}
+
+
+def test_a_flow_uses_its_processes_and_keeps_what_is_finished(
+    made: tuple[Path, PaperOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes make the same videos as one, and only those that are missing."""
+    _, options = made
+    figures = {"camera_zoom": FigureOptions(inputs={"main": "mask-to-video:0"})}
+    options = options.model_copy(update={"tables": ("3",), "figures": figures, "processes": 2})
+    one, two = tmp_path / "one", tmp_path / "two"
+    for name in ("sets", "runs"):
+        shutil.copytree(made[0] / name, one / name)
+    torch.set_num_threads(1)
+    make_core_videos(options.model_copy(update={"processes": 1}), one)
+    shutil.copytree(one, two)
+    files = sorted(path.relative_to(one) for path in one.rglob("video.mp4"))
+    assert len(files) == 3 + 2 * 2
+    missing = [files[0], files[1], files[3], files[6]]  # of the figure, and one of each job
+    before = {file: (two / file).stat().st_mtime_ns for file in files}
+    for file in missing:
+        shutil.rmtree((two / file).parent)
+
+    @flow(name="makes")
+    def makes() -> list[str]:
+        return make_all_videos(options, two, gpus=1)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # so that each process has one thread, too
+    monkeypatch.setattr(all_videos, "make_case", _not_here)  # the other processes import their own
+    monkeypatch.setattr(all_videos, "make_figure_video", _not_here)
+    assert makes() == [str(two / "videos" / job.name / "manifest.jsonl") for job in jobs(options)]
+    assert [file for file in files if (two / file).stat().st_mtime_ns != before[file]] == missing
+    assert [(one / file).read_bytes() for file in files] == [(two / file).read_bytes() for file in files]
+    with get_client(sync_client=True) as client:
+        bars = {bar.key: bar.description for bar in client.read_artifacts() if bar.type == "progress"}
+    assert bars["videos-figures-progress"].startswith("3 of 3 videos")
+    assert bars["videos-mask-to-video-base-1-clips-progress"].startswith("2 of 2 videos")
+
+
+def _not_here(*_: object) -> None:
+    raise AssertionError("generated in the process of the flow")
 
 
 def _work_on(name: str, root: Path, options: PaperOptions, begun: threading.Event) -> None:

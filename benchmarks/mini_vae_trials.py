@@ -63,6 +63,7 @@ class Trial(NamedTuple):
 
 TRIALS: dict[str, Trial] = {
     "8x, 16 channels, 64x96": Trial((64, 96), (8, 16, 32, 32), 16, 2),
+    "4x, 10 channels, 64x96, wide": Trial((64, 96), (16, 32, 32), 10, 4),
     "4x, 16 channels, 64x96, wide": Trial((64, 96), (16, 32, 32), 16, 4, heads=10),
     "4x, 16 channels, 64x96": Trial((64, 96), (8, 16, 32), 16, 4),
     "4x, 8 channels, 64x96": Trial((64, 96), (8, 16, 32), 8, 4),
@@ -87,7 +88,8 @@ def train(name: str, trial: Trial, minutes: float, out: Path, shots: int) -> dic
     render_clips(data, shots, size_hw=trial.size_hw)
     place.mkdir(parents=True, exist_ok=True)
     training = VaeTraining(place, trial.vae(), VaeOptions(minutes=minutes))
-    training.resume()
+    if not training.resume():
+        training.start(Clips(data))
     training.train(Clips(data))
     measured = measure(training.mean_weights(), Clips(data, "val"), place / "sheet.png", n_windows=24)
     values = sum(value.numel() for value in training.vae.parameters())

@@ -8,7 +8,7 @@ masklets of the mini models differed by a few pixels, and so did the dataset's d
 import functools
 import os
 import threading
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -38,13 +38,23 @@ def pin_cpu_kernels(environment: MutableMapping[str, str] = os.environ) -> None:
             environment.setdefault(name, value)
 
 
-def half_precision_advice(dtype: str, environment: Mapping[str, str] = os.environ) -> str:
+def half_precision_advice(
+    dtype: str, environment: Mapping[str, str] = os.environ, flags: Collection[str] | None = None
+) -> str:
     """Why a 16-bit model is slow on this CPU and what helps; "" if it is not.
 
     oneDNN has no 16-bit convolution in AVX2, and PyTorch's own loop is hundreds of times slower (one convolution of
     CogVideoX's VAE, 256 channels at 5x50x74: 264 s, against 0.6 s with AVX-512).
+
+    Args:
+        flags: CPU features, those of this machine by default.
     """
-    if dtype == "fp32" or environment.get("ONEDNN_MAX_CPU_ISA") != PINS["ONEDNN_MAX_CPU_ISA"]:
+    found = cpu_flags() if flags is None else flags
+    if dtype == "fp32":
+        return ""
+    if "avx2" in found and "avx512bw" not in found:
+        return f"{dtype} on this CPU: convolutions crawl without AVX-512; use fp32"
+    if environment.get("ONEDNN_MAX_CPU_ISA") != PINS["ONEDNN_MAX_CPU_ISA"]:
         return ""
     return f"{dtype} on this CPU: convolutions crawl with the AVX2 kernels; set {CHOICE}=native, or use fp32"
 

@@ -158,12 +158,12 @@ def _mini(rope: bool) -> ModelSize:
 
 
 def _mini_fine() -> ModelSize:
-    """The next mini base: the same clips, a VAE of 4x compression, a wider transformer (`docs/results/mini_base.md`).
+    """The next mini base: the same clips, a VAE of 4x compression, the same transformer (`docs/results/mini_base.md`).
 
-    Patches of 4 keep a token at 16x16 px, so a clip has the 120 tokens of `mini-sincos`. A token then holds 256
-    numbers, all filled with noise, so the transformer is wider than that.
+    Patches of 4 keep a token at 16x16 px, so a clip has the 120 tokens of `mini-sincos`. A token holds 160 numbers, all
+    filled with noise; 16 channels would be 256, more than the transformer is wide.
     """
-    return _mini_of(mini_vae(MINI_SIZE_HW, (16, 32, 32), 16), rope=False, heads=10, layers=6, patch=4)
+    return _mini_of(mini_vae(MINI_SIZE_HW, (16, 32, 32), 10), rope=False, heads=6, layers=6, patch=4)
 
 
 def _mini_of(vae: Config, rope: bool, heads: int, layers: int, patch: int) -> ModelSize:

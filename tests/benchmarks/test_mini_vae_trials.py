@@ -15,6 +15,6 @@ def test_cells_and_tokens():
 
 def test_the_trials_hold_both_mini_sizes():
     assert TRIALS["8x, 16 channels, 64x96"].vae() == size_of("mini-sincos").vae
-    wide = TRIALS["4x, 16 channels, 64x96, wide"]
+    wide = TRIALS["4x, 10 channels, 64x96, wide"]
     assert wide.vae() == size_of("mini-fine").vae
     assert wide.heads == size_of("mini-fine").transformer["num_attention_heads"]

@@ -36,6 +36,7 @@ from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.cogvideox.video_format import spatial_stride
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
+from mvideo_core.miniworld.training.base_warm_start import warm_start
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
@@ -62,6 +63,9 @@ class Text2VideoOptions(Options):
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
     validation_minutes: float = Field(
         default=10.0, gt=0, description="minutes of training between validations and exports"
+    )
+    start: str | None = Field(
+        default=None, description="pipeline folder or name of another base to start from, whose VAE may differ"
     )
     seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
@@ -106,6 +110,13 @@ class Text2Video(TimedRun):
         self.train_until(done, lambda: {"loss": self._step(latents_NFChw, tokens_N3L)}, 100, save_every_s, validate)
         if on_validation:
             on_validation()
+
+    def start(self, clips: Clips) -> None:
+        """Take the weights of the base that the options name, if any; for a new run."""
+        if self.options.start is None:
+            return
+        warm_start(self.transformer, self.text_encoder, self.base.vae, self.options.start, clips)
+        self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
 
     def facts(self) -> dict[str, Any]:
         return {"rate": self.rate()}
@@ -206,7 +217,7 @@ def load_vae(folder: Path) -> Any:
     """
     from diffusers import AutoencoderKLCogVideoX
 
-    from mvideo_core.miniworld.training.base_fast import use_fast_layers
+    from mvideo_core.miniworld.training.base_fast import skip_zero_blocks, use_fast_layers
 
     if not (folder / "config.json").is_file():
         raise ModelError(
@@ -214,6 +225,7 @@ def load_vae(folder: Path) -> Any:
         )
     vae = AutoencoderKLCogVideoX.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True).eval()
     use_fast_layers(vae)
+    skip_zero_blocks(vae.encoder)
     return vae
 
 
@@ -254,7 +266,8 @@ def train_text2video(
     _check_size(out / "vae", vae.config, size)
     run = Text2Video(out, size, options, vae)
     run.advise(options.bfloat16)
-    run.resume()
+    if not run.resume():
+        run.start(Clips(out / "data"))
     tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
     held = cache_latents(vae, data, latents, "val", 60)
     held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)

@@ -29,8 +29,8 @@ from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.miniworld.training.base_data import Clips, render_clips
-from mvideo_core.miniworld.training.base_fast import use_fast_layers
-from mvideo_core.miniworld.training.base_start import start_as_pyramid
+from mvideo_core.miniworld.training.base_fast import skip_zero_blocks, use_fast_layers
+from mvideo_core.miniworld.training.base_start import start_blocks, start_linear_code
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
@@ -54,6 +54,8 @@ class Phase(NamedTuple):
 
 
 VALIDATION_SHOTS = 100
+CODE_BATCHES = 40
+"""Batches of two clips that the linear code is fitted to."""
 PHASES = (Phase("crops", 0.4, 9, 0.5, 4), Phase("short", 0.3, 9, 1.0, 2), Phase("whole", 0.3, 17, 1.0, 1))
 
 
@@ -76,6 +78,12 @@ class VaeOptions(Options):
     masks_frac: float = Field(default=0.12, ge=0, le=1, description="fraction of clips that are mask videos")
     half_frac: float = Field(default=0.15, ge=0, le=1, description="fraction of steps on half-size clips")
     still_frac: float = Field(default=0.06, ge=0, le=1, description="fraction of steps on single frames")
+    encoder_rate_frac: float = Field(
+        default=0.1, ge=0, le=1, description="the encoder's learning rate, relative to `rate`; 0 keeps it a linear code"
+    )
+    encoder_after: float = Field(
+        default=0.1, ge=0, lt=1, description="fraction of the minutes after which the encoder is trained, too"
+    )
     bfloat16: bool = Field(default=True, description="autocast; 8x faster than fp32 on a CPU with AMX")
     seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
@@ -92,10 +100,26 @@ class VaeTraining(TimedRun):
         self.device = default_device()
         torch.manual_seed(options.seed)
         self.vae = AutoencoderKLCogVideoX(**config).to(self.device)
-        start_as_pyramid(self.vae)
+        start_blocks(self.vae)
         use_fast_layers(self.vae)
-        self.mean = {name: value.detach().clone() for name, value in self.vae.named_parameters()}
-        self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.rate, betas=(0.9, 0.98), fused=True)
+        self.vae.encoder.requires_grad_(options.encoder_rate_frac > 0)
+        self.trained = {name: value for name, value in self.vae.named_parameters() if value.requires_grad}
+        self.mean = {name: value.detach().clone() for name, value in self.trained.items()}
+        parts = (self.vae.encoder, options.encoder_rate_frac), (self.vae.decoder, 1.0)
+        self.optimizer = torch.optim.Adam(
+            [{"params": list(part.parameters()), "frac": frac} for part, frac in parts if frac],
+            lr=options.rate, betas=(0.9, 0.98), fused=True,
+        )  # fmt: skip
+
+    def start(self, clips: Clips) -> None:
+        """Fit the encoder of a new run to clips and mask videos."""
+        rng = np.random.default_rng([self.options.seed, 1])
+        phase = Phase("code", 1.0, 9, 1.0, 2)
+        options = self.options.model_copy(update={"half_frac": 0.0, "still_frac": 0.0})
+        videos = [draw_batch(clips, rng, phase, options).to(self.device) for _ in range(CODE_BATCHES)]
+        start_linear_code(self.vae, videos)
+        self._skip_blocks(self.vae)
+        self.mean = {name: value.detach().clone() for name, value in self.trained.items()}
 
     def train(self, clips: Clips, until_s: float = math.inf, save_every_s: float = 60.0) -> None:
         """Train until the options' minutes are used up, or for `until_s` seconds."""
@@ -106,6 +130,10 @@ class VaeTraining(TimedRun):
         """Fraction of the options' minutes used so far."""
         return self.seconds / (60 * self.options.minutes)
 
+    def trains_encoder(self, done: float) -> bool:
+        """Whether the encoder is trained, too, at this fraction of the total time; a decoder just begun misleads it."""
+        return self.options.encoder_rate_frac > 0 and done >= self.options.encoder_after
+
     def facts(self) -> dict[str, Any]:
         return {"phase": phase_at(self.done_frac()).name}
 
@@ -115,34 +143,44 @@ class VaeTraining(TimedRun):
 
         copy = AutoencoderKLCogVideoX(**dict(self.vae.config)).to(self.device).eval()
         copy.load_state_dict(self.vae.state_dict())
-        copy_weights(dict(copy.named_parameters()), self.mean)
+        own = dict(copy.named_parameters())
+        copy_weights({name: own[name] for name in self.mean}, self.mean)
         use_fast_layers(copy)
+        self._skip_blocks(copy)
         return copy
+
+    def _skip_blocks(self, vae: Any) -> None:
+        if self.options.encoder_rate_frac == 0:
+            skip_zero_blocks(vae.encoder)
 
     def weights(self) -> dict[str, Tensor]:
         return self.vae.state_dict()
 
     def take_weights(self, weights: dict[str, Tensor]) -> None:
         self.vae.load_state_dict(weights)
+        self._skip_blocks(self.vae)
 
     def average(self) -> None:
-        move_mean(self.mean, dict(self.vae.named_parameters()), self.options.ema, self.step)
+        move_mean(self.mean, self.trained, self.options.ema, self.step)
 
     def _step(self, clips: Clips, done: float) -> dict[str, float]:
         options = self.options
         for group in self.optimizer.param_groups:
-            group["lr"] = options.rate * min(1.0, (self.step + 1) / options.warmup_steps) * rate_at(done)
+            group["lr"] = (
+                options.rate * group["frac"] * min(1.0, (self.step + 1) / options.warmup_steps) * rate_at(done)
+            )
         rng = np.random.default_rng([options.seed, self.step])
         video = draw_batch(clips, rng, phase_at(done), options).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=options.bfloat16):
-            latent = self.vae.encode(video).latent_dist
+            with torch.set_grad_enabled(self.trains_encoder(done)):
+                latent = self.vae.encode(video).latent_dist
             shown = self.vae.decode(latent.sample()).sample
         terms = reconstruction_terms(shown.float(), video)
         mean, logvar = latent.mean.float(), latent.logvar.float()
         terms["kl"] = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
         weights = {"l1": 1.0, "edges": options.edges, "squares": options.squares, "kl": options.kl}
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        norm = self.descend(loss, self.vae.parameters())
+        norm = self.descend(loss, self.trained.values())
         return {name: float(term.detach()) for name, term in terms.items()} | {"norm": norm}
 
 
@@ -235,11 +273,12 @@ def train_vae(out: Path, size: str, options: VaeOptions, shots: int, until_s: fl
     render_clips(out / "data", shots, size_hw=size_hw)
     training = VaeTraining(out, plan.vae, options)
     training.advise(options.bfloat16)
-    training.resume()
+    if not training.resume():
+        training.start(Clips(out / "data"))
     training.train(Clips(out / "data"), until_s)
     vae = training.mean_weights()
     training.report({"measured": measure(vae, Clips(out / "data", "val"), out / "vae.png")})
-    training.report({"exported": export(vae, Clips(out / "data"), out / "vae")})
+    training.report({"exported": export(vae, Clips(out / "data"), out / "vae", equal=options.encoder_rate_frac > 0)})
     return training.seconds >= 60 * options.minutes
 
 

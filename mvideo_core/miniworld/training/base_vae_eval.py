@@ -93,21 +93,26 @@ def equalize(vae: Any, std_C: Tensor) -> None:
             conv.weight *= std_C.view(1, -1, 1, 1, 1)
 
 
-def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
-    """Equalize the channels, set the scaling factor from the measured spread, write fp16.
+def export(vae: Any, clips: Clips, folder: Path, equal: bool) -> dict[str, Any]:
+    """Set the scaling factor from the measured spread, write fp16.
+
+    Args:
+        equal: equalize the channels first, as a trained encoder needs.
 
     Returns:
         The statistics used.
     """
     mean_C, std_C = latent_statistics(vae, clips)
-    equalize(vae, std_C)
-    mean_C = mean_C / std_C
-    spread = float((1 + mean_C.square().mean()).sqrt())  # RMS around zero, including the channel means
+    found = {"std": _round_all(std_C), "mean": _round_all(mean_C)}
+    if equal:
+        equalize(vae, std_C)
+        mean_C, std_C = mean_C / std_C, torch.ones_like(std_C)
+    spread = float((std_C.square() + mean_C.square()).mean().sqrt())  # RMS around zero
     vae.register_to_config(scaling_factor=round(1 / spread, 4))
     with new_folder(folder, replace=True) as part:
         vae.to(torch.float16).save_pretrained(part)
         obey_umask(part)
-    return {"scaling_factor": vae.config.scaling_factor, "std": _round_all(std_C), "mean_over_std": _round_all(mean_C)}
+    return {"scaling_factor": vae.config.scaling_factor} | found
 
 
 def _precision(device: torch.device) -> torch.autocast:

@@ -45,10 +45,13 @@ def test_native_gives_pytorch_the_whole_processor() -> None:
 
 
 def test_sixteen_bits_under_the_limit_come_with_advice() -> None:
-    limited = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    assert f"set {CHOICE}=native, or use fp32" in half_precision_advice("bf16", limited)
-    assert half_precision_advice("fp32", limited) == ""
-    assert half_precision_advice("bf16", {}) == ""
+    limited, wide, narrow = {"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"avx2", "avx512bw"}, {"avx2"}
+    assert f"set {CHOICE}=native, or use fp32" in half_precision_advice("bf16", limited, wide)
+    assert half_precision_advice("fp32", limited, wide) == ""
+    assert half_precision_advice("bf16", {}, wide) == ""
+    for environment in (limited, {}):  # native kernels do not help a processor without AVX-512
+        assert half_precision_advice("bf16", environment, narrow).endswith("crawl without AVX-512; use fp32")
+        assert half_precision_advice("fp32", environment, narrow) == ""
 
 
 def _run(code: str, more: dict[str, str]) -> str:

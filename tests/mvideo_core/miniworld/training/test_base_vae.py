@@ -7,7 +7,6 @@ import torch
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_fast import use_fast_layers
-from mvideo_core.miniworld.training.base_start import repeat_channels, start_as_pyramid
 from mvideo_core.miniworld.training.base_vae import (
     Phase,
     VaeOptions,
@@ -58,21 +57,6 @@ def test_fast_layers_equal_those_of_diffusers(n_frames: int):
         use_fast_layers(vae)
         torch.testing.assert_close(vae.encode(video).latent_dist.mode(), latents, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(vae.decode(latents).sample, shown, atol=1e-5, rtol=1e-5)
-
-
-def test_the_first_weights_pass_averages_through():
-    from diffusers import AutoencoderKLCogVideoX
-
-    vae = AutoencoderKLCogVideoX(**CONFIG)
-    start_as_pyramid(vae)
-    video = torch.rand(1, 8, 1, 8, 8)  # as after the first convolution, which has 8 channels
-    small = video
-    with torch.no_grad():
-        for block in vae.encoder.down_blocks[:3]:
-            small, _ = block(small)
-    torch.testing.assert_close(small, video.mean(dim=(3, 4), keepdim=True))
-    weight = repeat_channels(2, 4)[:, :, 0, 0, 0]
-    assert weight.tolist() == [[0.5, 0.0, 0.5, 0.0], [0.0, 0.5, 0.0, 0.5]]
 
 
 def test_terms_worked_out_by_hand():
@@ -130,8 +114,9 @@ def test_training_resumes_and_learns(tmp_path, clips: Clips):
         assert torch.equal(value, dict(first.vae.named_parameters())[name])
     rest = [second._step(clips, 0.0)["l1"] for _ in range(20)]
     assert np.mean(rest[-3:]) < 0.8 * np.mean(rest[:3])
-    for name, value in second.mean_weights().named_parameters():
-        torch.testing.assert_close(value, second.mean[name])
+    averaged = dict(second.mean_weights().named_parameters())
+    for name, value in second.mean.items():
+        torch.testing.assert_close(averaged[name], value)
 
 
 @pytest.mark.slow
@@ -154,7 +139,7 @@ def test_export_can_be_loaded_and_has_latents_of_unit_spread(tmp_path, clips: Cl
     figures = measure(vae, clips, tmp_path / "sheet.png", n_windows=2)
     assert 0 < figures["psnr_db"] < 60
     assert (tmp_path / "sheet.png").is_file()
-    export(vae, clips, tmp_path / "vae")
+    export(vae, clips, tmp_path / "vae", equal=True)
     loaded = AutoencoderKLCogVideoX.from_pretrained(tmp_path / "vae", torch_dtype=torch.float32).eval()
     latents = [encode_mode(loaded, to_video(np.asarray(clips[n])[None])) for n in range(len(clips))]
     spread = (torch.cat(latents) * loaded.config.scaling_factor).square().mean().sqrt()

@@ -164,6 +164,7 @@ def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str]
     import torch
     from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
 
+    from mvideo_core.cogvideox.cpu_convolutions import use_onednn
     from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
     plan = size_of(size)
@@ -172,6 +173,7 @@ def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str]
         if "vae" in parts:
             torch.manual_seed(seed)
             vae = AutoencoderKLCogVideoX(**plan.vae).eval()
+            use_onednn(vae)
         if "text_encoder" in parts:
             torch.manual_seed(seed + 1)
             text_encoder = _random_text_encoder(plan)
@@ -246,6 +248,7 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
     from diffusers import AutoencoderKLCogVideoX
     from transformers import AutoTokenizer, T5EncoderModel
 
+    from mvideo_core.cogvideox.cpu_convolutions import use_onednn
     from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
     dtype = torch_dtype(options.dtype)
@@ -254,6 +257,7 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
     if "vae" in parts:
         with explain_failures(folder / "vae"):
             vae = AutoencoderKLCogVideoX.from_pretrained(folder / "vae", torch_dtype=dtype, **files).eval()
+        use_onednn(vae)
     if "text_encoder" in parts:
         with explain_failures(folder / "text_encoder"):
             text_encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, **files).eval()

@@ -38,6 +38,7 @@ from mvideo_core.cogvideox.base import FORMAT_FILE, Base, format_of
 from mvideo_core.cogvideox.cache_options import CacheOptions
 from mvideo_core.cogvideox.caching import cache_steps, check_call, noise_share
 from mvideo_core.cogvideox.conditions import Conditions
+from mvideo_core.cogvideox.cpu_convolutions import use_onednn
 from mvideo_core.cogvideox.guidance import Guidance, guide, stack_conditions, stack_text
 from mvideo_core.cogvideox.history import noisy_history
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA
@@ -80,6 +81,8 @@ class MVideoPipeline(CogVideoXPipeline):
     ):
         if transformer is not None and not isinstance(transformer, MVideoTransformer3DModel):
             transformer = MVideoTransformer3DModel.from_base(transformer)
+        if vae is not None:
+            use_onednn(vae)
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
         self._offloader: Offloader | None = None
         if format_config:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mvideo_core.cogvideox.cpu_convolutions import convolve, use_onednn
+
 
 def use_fast_layers(vae: Any) -> None:
     """Replace the slow forwards of this instance."""
@@ -27,6 +29,7 @@ def use_fast_layers(vae: Any) -> None:
         CogVideoXDownsample3D: _down,
         CogVideoXUpsample3D: _up,
     }
+    use_onednn(vae)
     for module in vae.modules():
         forward = forwards.get(type(module))
         if forward is not None:
@@ -75,7 +78,7 @@ def _down(self: Any, x: Tensor) -> Tensor:
         x = torch.cat([x[:, :, :odd], rest], dim=2)
     x = F.pad(x, (0, 1, 0, 1))
     stride = self.conv.stride
-    return F.conv3d(x, self.conv.weight[:, :, None], self.conv.bias, stride=(1, *stride))
+    return convolve(x, self.conv.weight[:, :, None], self.conv.bias, stride=(1, *stride))
 
 
 def _up(self: Any, x: Tensor) -> Tensor:
@@ -83,4 +86,4 @@ def _up(self: Any, x: Tensor) -> Tensor:
     if self.compress_time and frames > 1:
         frames = 2 * frames - frames % 2
     x = spread(x, (frames, 2 * height, 2 * width))
-    return F.conv3d(x, self.conv.weight[:, :, None], self.conv.bias, padding=(0, *self.conv.padding))
+    return convolve(x, self.conv.weight[:, :, None], self.conv.bias, padding=(0, *self.conv.padding))

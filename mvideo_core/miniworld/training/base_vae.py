@@ -56,7 +56,7 @@ class Phase(NamedTuple):
 VALIDATION_SHOTS = 100
 CODE_BATCHES = 40
 """Batches of two clips that the linear code is fitted to."""
-PHASES = (Phase("crops", 0.4, 9, 0.5, 4), Phase("short", 0.3, 9, 1.0, 2), Phase("whole", 0.3, 17, 1.0, 1))
+PHASES = (Phase("crops", 0.4, 9, 0.5, 4), Phase("short", 0.3, 9, 1.0, 2), Phase("whole", 0.3, 17, 1.0, 2))
 
 
 class VaeOptions(Options):

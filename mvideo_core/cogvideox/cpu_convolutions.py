@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 def use_onednn(vae: Any) -> None:
     """Have the 3D convolutions of this network computed by `convolve`."""
-    for module in vae.modules():
-        if isinstance(module, torch.nn.Conv3d) and module.padding_mode == "zeros":
-            module._conv_forward = types.MethodType(_conv_forward, module)
+    layers: list[Any] = [module for module in vae.modules() if isinstance(module, torch.nn.Conv3d)]
+    for layer in layers:
+        if layer.padding_mode == "zeros":
+            layer._conv_forward = types.MethodType(_conv_forward, layer)
 
 
 def convolve(

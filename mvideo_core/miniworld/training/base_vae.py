@@ -116,9 +116,8 @@ class VaeTraining(TimedRun):
         rng = np.random.default_rng([self.options.seed, 1])
         phase = Phase("code", 1.0, 9, 1.0, 2)
         options = self.options.model_copy(update={"half_frac": 0.0, "still_frac": 0.0})
-        videos = [draw_batch(clips, rng, phase, options).to(self.device) for _ in range(CODE_BATCHES)]
-        start_linear_code(self.vae, videos)
-        self._skip_blocks(self.vae)
+        start_linear_code(self.vae.to("cpu"), [draw_batch(clips, rng, phase, options) for _ in range(CODE_BATCHES)])
+        self._skip_blocks(self.vae.to(self.device))
         self.mean = {name: value.detach().clone() for name, value in self.trained.items()}
 
     def train(self, clips: Clips, until_s: float = math.inf, save_every_s: float = 60.0) -> None:
@@ -165,10 +164,9 @@ class VaeTraining(TimedRun):
 
     def _step(self, clips: Clips, done: float) -> dict[str, float]:
         options = self.options
+        rate = options.rate * min(1.0, (self.step + 1) / options.warmup_steps) * rate_at(done)
         for group in self.optimizer.param_groups:
-            group["lr"] = (
-                options.rate * group["frac"] * min(1.0, (self.step + 1) / options.warmup_steps) * rate_at(done)
-            )
+            group["lr"] = rate * group["frac"]
         rng = np.random.default_rng([options.seed, self.step])
         video = draw_batch(clips, rng, phase_at(done), options).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=options.bfloat16):

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -36,7 +37,7 @@ from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.cogvideox.video_format import spatial_stride
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
-from mvideo_core.miniworld.training.base_warm_start import warm_start
+from mvideo_core.miniworld.training.base_warm_start import fit_output, latents_of, some_windows, warm_start
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
@@ -116,6 +117,17 @@ class Text2Video(TimedRun):
         if self.options.start is None:
             return
         warm_start(self.transformer, self.text_encoder, self.base.vae, self.options.start, clips)
+        draws, chosen = torch.Generator().manual_seed(self.options.seed), some_windows(clips)
+        latents = torch.stack([latents_of(self.base.vae, np.asarray(clips[index])) for index in chosen])
+        texts = [clips.texts(index)[0] for index in chosen]
+        tokens_NL = tokens_of(self.base.tokenizer, texts, self.length)
+        noise, t_N = torch.randn(latents.shape, generator=draws), self.schedule.sample_timesteps(draws, len(latents))
+
+        def predict(index: int) -> None:
+            one = slice(index, index + 1)
+            self.predict(latents[one], tokens_NL[one], noise[one], t_N[one])
+
+        fit_output(self.transformer, predict, self.schedule.velocity(latents, noise, t_N))
         self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
 
     def facts(self) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Start a mini base's transformer and text encoder from those of another base whose VAE is different.
 
 Both must have the same width, layers and text encoder, and tokens that cover the same pixels. Every weight is copied
-except the two layers that read and write latents. Those are translated by linear maps between the two VAEs' latents,
-fitted to the same clips: the new input layer is the old one after a map from new tokens to old ones, and the new output
-layer is a map from old tokens to new ones after the old one.
+except the two layers that read and write latents. Both are fitted by least squares to the same clips: the new input
+layer is the old one after a map from new tokens to old ones, and the new output layer maps what the transformer
+computes from noisy latents to their velocity.
 
 Legend: N samples, F latent frames, C channels, h, w latent sides, K numbers per token.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from mvideo_core.miniworld.training.base_vae import to_video
 from mvideo_core.miniworld.training.base_vae_eval import encode_mode
 
 N_WINDOWS = 200
+NOISE = 1.0
+"""The transformer reads latents with noise of any strength; without this, the map from token to token amplifies it."""
 READING, WRITING = "patch_embed.proj", "proj_out"
 """Layers that depend on the VAE."""
 
@@ -35,12 +38,12 @@ class LinearMap(NamedTuple):
 
 @torch.no_grad()
 def warm_start(transformer: Any, text_encoder: Any, vae: Any, folder: str, clips: Clips) -> None:
-    """Copy the weights of the pipeline folder `folder` into both networks, in place.
+    """Copy the weights of the pipeline folder `folder` into both networks, in place; the output layer stays as it is.
 
     Args:
         vae: the VAE that the networks will work with.
         folder: pipeline folder or name of the old base.
-        clips: any clips; the first N_WINDOWS are used.
+        clips: any clips; N_WINDOWS of them are used.
 
     Raises:
         ModelError: no such base. ConfigError: its networks have other sizes.
@@ -50,19 +53,45 @@ def warm_start(transformer: Any, text_encoder: Any, vae: Any, folder: str, clips
     old = load_base(BaseOptions(weights=folder, dtype="fp32"))
     before = plain(old.transformer)  # type: ignore[arg-type]
     _copy(text_encoder, old.text_encoder.state_dict(), folder)
-    windows = [np.asarray(clips[index]) for index in range(0, len(clips), max(1, len(clips) // N_WINDOWS))]
+    windows = [np.asarray(clips[index]) for index in some_windows(clips)]
     old_NK, new_NK = (
         torch.cat([tokens(latents_of(one, window), net.config.patch_size) for window in windows])
         for one, net in ((old.vae, before), (vae, transformer))
     )
     weights = before.state_dict()
-    reading, writing = fit(new_NK, old_NK), fit(old_NK, new_NK)
-    into, out_of = weights[f"{READING}.weight"].flatten(1), weights[f"{WRITING}.weight"]
+    reading = fit(new_NK, old_NK, NOISE)
+    into = weights[f"{READING}.weight"].flatten(1)
     weights[f"{READING}.weight"] = (into @ reading.weight_OI).view_as(transformer.patch_embed.proj.weight)
     weights[f"{READING}.bias"] = into @ reading.bias_O + weights[f"{READING}.bias"]
-    weights[f"{WRITING}.weight"] = writing.weight_OI @ out_of
-    weights[f"{WRITING}.bias"] = writing.weight_OI @ weights[f"{WRITING}.bias"]
+    for name in ("weight", "bias"):
+        weights[f"{WRITING}.{name}"] = transformer.state_dict()[f"{WRITING}.{name}"]
     _copy(transformer, weights, folder)
+
+
+@torch.no_grad()
+def fit_output(transformer: Any, predict: Callable[[int], Any], velocity_NFChw: Tensor) -> None:
+    """Set the output layer to the least squares fit of the velocity.
+
+    Args:
+        predict: called with the number of a sample; runs the transformer on it.
+        velocity_NFChw: of all samples.
+    """
+    seen: list[Tensor] = []
+    hook = transformer.proj_out.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float().cpu()))
+    try:
+        for index in range(len(velocity_NFChw)):
+            predict(index)
+    finally:
+        hook.remove()
+    wanted = torch.cat([tokens(one, transformer.config.patch_size) for one in velocity_NFChw])
+    layer = fit(torch.cat([one.flatten(0, -2) for one in seen]), wanted, 1e-3)
+    transformer.proj_out.weight.copy_(layer.weight_OI)
+    transformer.proj_out.bias.copy_(layer.bias_O)
+
+
+def some_windows(clips: Clips) -> range:
+    """Numbers of about N_WINDOWS evenly spaced windows."""
+    return range(0, len(clips), max(1, len(clips) // N_WINDOWS))
 
 
 def latents_of(vae: Any, window_THWC: np.ndarray) -> Tensor:
@@ -77,12 +106,12 @@ def tokens(latents_FChw: Tensor, patch: int) -> Tensor:
     return split.permute(0, 2, 4, 1, 3, 5).reshape(-1, c * patch * patch)
 
 
-def fit(x_NI: Tensor, y_NO: Tensor) -> LinearMap:
-    """Least squares from x to y, with a small ridge."""
+def fit(x_NI: Tensor, y_NO: Tensor, noise: float) -> LinearMap:
+    """Least squares from x with this variance of added noise, relative to the mean variance of x, to y."""
     x, y = x_NI.double(), y_NO.double()
     x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
     gram = (x - x_mean).T @ (x - x_mean) / len(x)
-    ridge = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    ridge = noise * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
     weight = torch.linalg.solve(gram + ridge, (x - x_mean).T @ (y - y_mean) / len(x)).T
     return LinearMap(weight.float(), (y_mean - weight @ x_mean).float())
 

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 
 def use_onednn(vae: Any) -> None:
-    """Have the 3D convolutions of this network computed by `convolve`."""
-    layers: list[Any] = [module for module in vae.modules() if isinstance(module, torch.nn.Conv3d)]
+    """Have the 3D convolutions of this network, if there is one, computed by `convolve`."""
+    modules = vae.modules() if vae is not None else ()
+    layers: list[Any] = [module for module in modules if isinstance(module, torch.nn.Conv3d)]
     for layer in layers:
         if layer.padding_mode == "zeros":
             layer._conv_forward = types.MethodType(_conv_forward, layer)

@@ -81,8 +81,7 @@ class MVideoPipeline(CogVideoXPipeline):
     ):
         if transformer is not None and not isinstance(transformer, MVideoTransformer3DModel):
             transformer = MVideoTransformer3DModel.from_base(transformer)
-        if vae is not None:
-            use_onednn(vae)
+        use_onednn(vae)
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
         self._offloader: Offloader | None = None
         if format_config:

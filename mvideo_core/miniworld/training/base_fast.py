@@ -59,6 +59,13 @@ def spread(z_BCTHW: Tensor, size_THW: tuple[int, int, int]) -> Tensor:
     return F.interpolate(z_BCTHW, size=size_THW)
 
 
+def merge_frames(x_BCTHW: Tensor) -> Tensor:
+    """Means of two frames each; of an odd number, the first frame stays alone, as in CogVideoXDownsample3D."""
+    odd = x_BCTHW.shape[2] % 2
+    rest = (x_BCTHW[:, :, odd::2] + x_BCTHW[:, :, odd + 1 :: 2]) * 0.5
+    return torch.cat([x_BCTHW[:, :, :odd], rest], dim=2)
+
+
 def _norm(self: Any, f: Tensor, zq: Tensor, conv_cache: Any = None) -> tuple[Tensor, dict[str, Any]]:
     size = (f.shape[2], f.shape[3], f.shape[4])
     scale, shift = spread(self.conv_y.conv(zq), size), spread(self.conv_b.conv(zq), size)
@@ -72,11 +79,7 @@ def _shortcut(
 
 
 def _down(self: Any, x: Tensor) -> Tensor:
-    if self.compress_time and x.shape[2] > 1:
-        odd = x.shape[2] % 2
-        rest = (x[:, :, odd::2] + x[:, :, odd + 1 :: 2]) * 0.5
-        x = torch.cat([x[:, :, :odd], rest], dim=2)
-    x = F.pad(x, (0, 1, 0, 1))
+    x = F.pad(merge_frames(x) if self.compress_time else x, (0, 1, 0, 1))
     stride = self.conv.stride
     return convolve(x, self.conv.weight[:, :, None], self.conv.bias, stride=(1, *stride))
 

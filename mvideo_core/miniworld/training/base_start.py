@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mvideo_core.miniworld.training.base_fast import merge_frames
+
 UPWARDS = (0.25, 0.5, 0.25)
 """Blurs the steps between doubled pixels."""
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -134,15 +136,6 @@ def _inputs(encoder: Any, layer: Any, videos: Sequence[Tensor]) -> Tensor:
     finally:
         hook.remove()
     return torch.cat([_to_blocks(merge_frames(one) if layer.compress_time else one) for one in seen])
-
-
-def merge_frames(x_BCTHW: Tensor) -> Tensor:
-    """Means of two frames each; of an odd number, the first frame stays alone, as in CogVideoXDownsample3D."""
-    odd = x_BCTHW.shape[2] % 2
-    if x_BCTHW.shape[2] == 1:
-        return x_BCTHW
-    rest = (x_BCTHW[:, :, odd::2] + x_BCTHW[:, :, odd + 1 :: 2]) * 0.5
-    return torch.cat([x_BCTHW[:, :, :odd], rest], dim=2)
 
 
 def _to_blocks(x_BCTHW: Tensor) -> Tensor:

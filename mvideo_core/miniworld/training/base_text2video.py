@@ -116,9 +116,10 @@ class Text2Video(TimedRun):
         """Take the weights of the base that the options name, if any; for a new run."""
         if self.options.start is None:
             return
-        warm_start(self.transformer, self.text_encoder, self.base.vae, self.options.start, clips)
         draws, chosen = torch.Generator().manual_seed(self.options.seed), some_windows(clips)
-        latents = torch.stack([latents_of(self.base.vae, np.asarray(clips[index])) for index in chosen])
+        windows = [np.asarray(clips[index]) for index in chosen]
+        latents = torch.stack([latents_of(self.base.vae, window) for window in windows])
+        warm_start(self.transformer, self.text_encoder, self.options.start, windows, latents)
         texts = [clips.texts(index)[0] for index in chosen]
         tokens_NL = tokens_of(self.base.tokenizer, texts, self.length)
         noise, t_N = torch.randn(latents.shape, generator=draws), self.schedule.sample_timesteps(draws, len(latents))

@@ -8,7 +8,7 @@ computes from noisy latents to their velocity.
 Legend: N samples, F latent frames, C channels, h, w latent sides, K numbers per token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +37,15 @@ class LinearMap(NamedTuple):
 
 
 @torch.no_grad()
-def warm_start(transformer: Any, text_encoder: Any, vae: Any, folder: str, clips: Clips) -> None:
+def warm_start(
+    transformer: Any, text_encoder: Any, folder: str, windows: Sequence[np.ndarray], latents_NFChw: Tensor
+) -> None:
     """Copy the weights of the pipeline folder `folder` into both networks, in place; the output layer stays as it is.
 
     Args:
-        vae: the VAE that the networks will work with.
         folder: pipeline folder or name of the old base.
-        clips: any clips; N_WINDOWS of them are used.
+        windows: frames of any clips, (T, H, W, 3) each.
+        latents_NFChw: of the windows, by the VAE that the networks will work with.
 
     Raises:
         ModelError: no such base. ConfigError: its networks have other sizes.
@@ -53,10 +55,10 @@ def warm_start(transformer: Any, text_encoder: Any, vae: Any, folder: str, clips
     old = load_base(BaseOptions(weights=folder, dtype="fp32"))
     before = plain(old.transformer)  # type: ignore[arg-type]
     _copy(text_encoder, old.text_encoder.state_dict(), folder)
-    windows = [np.asarray(clips[index]) for index in some_windows(clips)]
+    old_latents = [latents_of(old.vae, window) for window in windows]
     old_NK, new_NK = (
-        torch.cat([tokens(latents_of(one, window), net.config.patch_size) for window in windows])
-        for one, net in ((old.vae, before), (vae, transformer))
+        torch.cat([tokens(one, net.config.patch_size) for one in latents])
+        for latents, net in ((old_latents, before), (latents_NFChw, transformer))
     )
     weights = before.state_dict()
     reading = fit(new_NK, old_NK, NOISE)

@@ -4,8 +4,24 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
+
+from mvideo_core.miniworld.training.base_data import Clips
 
 HEIGHT, WIDTH = 32, 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Clips:
+    folder = tmp_path_factory.mktemp("data")
+    write_clips(folder)
+    return Clips(folder)
 
 
 def write_clips(folder: Path, n_clips: int = 3, split: str = "train") -> None:

@@ -22,21 +22,11 @@ from mvideo_core.miniworld.training.base_warm_start import (
     tokens,
     warm_start,
 )
-from tests.mvideo_core.miniworld.training.base_drawn import write_clips
+from tests.mvideo_core.miniworld.training.base_drawn import clips, one_thread
+
+__all__ = ["clips", "one_thread"]
 
 FINE = SIZES["tiny-fine"].vae
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> Clips:
-    folder = tmp_path_factory.mktemp("data")
-    write_clips(folder)
-    return Clips(folder)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +39,12 @@ def started(tmp_path_factory, clips: Clips) -> VaeTraining:
 @torch.no_grad()
 def encode(vae, video: torch.Tensor) -> torch.Tensor:
     return vae.encode(video).latent_dist.mode()
+
+
+def encoded(vae, clips: Clips) -> tuple[list[np.ndarray], torch.Tensor]:
+    """All windows and their latents."""
+    windows = [np.asarray(clips[index]) for index in range(len(clips))]
+    return windows, torch.stack([latents_of(vae, window) for window in windows])
 
 
 def test_components_equal_those_of_numpy():
@@ -144,7 +140,7 @@ def test_a_start_copies_all_but_the_layers_at_the_latents(tmp_path, clips: Clips
     save_base(old, tmp_path / "old")
     transformer, before = plain_transformer(new), plain_transformer(old).state_dict()
     writing = transformer.proj_out.weight.detach().clone()
-    warm_start(transformer, new.text_encoder, old.vae, str(tmp_path / "old"), clips)
+    warm_start(transformer, new.text_encoder, str(tmp_path / "old"), *encoded(old.vae, clips))
     same = {name for name, value in transformer.state_dict().items() if torch.equal(value, before[name])}
     assert before.keys() - same == {f"{layer}.{kind}" for layer in (READING, WRITING) for kind in ("weight", "bias")}
     assert torch.equal(transformer.proj_out.weight, writing)
@@ -158,7 +154,7 @@ def test_training_that_starts_from_a_base_predicts_better_from_the_first_step(tm
         Text2Video(tmp_path, "tiny-fine", Text2VideoOptions(bfloat16=False, start=start), old.vae)
         for start in (str(tmp_path / "old"), None)
     ]
-    latents = torch.stack([latents_of(old.vae, np.asarray(clips[index])) for index in range(len(clips))])
+    _, latents = encoded(old.vae, clips)
     tokens_N3L = caption_tokens(old.tokenizer, clips, len(clips), runs[0].length)
     losses = []
     for run in runs:
@@ -190,6 +186,6 @@ def test_the_output_layer_is_the_least_squares_fit():
 
 def test_a_start_from_another_width_is_one_line(tmp_path, clips: Clips):
     save_base(random_base("tiny-fine"), tmp_path / "old")
-    new = random_base("mini-fine", parts=("text_encoder", "transformer"))
+    new = random_base("mini-fine")
     with pytest.raises(ConfigError, match=r"shape \(.*\), but \(.*\) is required; start from a base of the same width"):
-        warm_start(plain_transformer(new), new.text_encoder, random_base("tiny-fine").vae, str(tmp_path / "old"), clips)
+        warm_start(plain_transformer(new), new.text_encoder, str(tmp_path / "old"), *encoded(new.vae, clips))

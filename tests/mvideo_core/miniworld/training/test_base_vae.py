@@ -19,22 +19,12 @@ from mvideo_core.miniworld.training.base_vae import (
     to_video,
 )  # fmt: skip
 from mvideo_core.miniworld.training.base_vae_eval import encode_mode, equalize, export, latent_statistics, measure, psnr
-from tests.mvideo_core.miniworld.training.base_drawn import write_clips
+from tests.mvideo_core.miniworld.training.base_drawn import clips, one_thread
+
+__all__ = ["clips", "one_thread"]
 
 CONFIG = SIZES["tiny-sincos"].vae
 OPTIONS = VaeOptions(minutes=1.0, warmup_steps=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> Clips:
-    folder = tmp_path_factory.mktemp("data")
-    write_clips(folder)
-    return Clips(folder)
 
 
 def trained(out, clips: Clips, n_steps: int) -> VaeTraining:

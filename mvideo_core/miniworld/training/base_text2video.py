@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -37,7 +36,7 @@ from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.cogvideox.video_format import spatial_stride
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
-from mvideo_core.miniworld.training.base_warm_start import fit_output, latents_of, some_windows, warm_start
+from mvideo_core.miniworld.training.muon import Muon, MuonWithAdamW
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
@@ -55,18 +54,17 @@ class Text2VideoOptions(Options):
     decay_frac: float = Field(
         default=0.15, ge=0, le=1, description="final fraction of the minutes, with decaying learning rate"
     )
-    rate: float = Field(default=1e-3, gt=0, description="learning rate (AdamW)")
-    warmup_steps: int = Field(default=300, ge=1, description="warmup steps")
-    batch: int = Field(default=16, ge=1, description="windows a step")
+    rate: float = Field(
+        default=2e-3, gt=0, description="learning rate of the blocks' matrices (Muon); of the rest, half of it (AdamW)"
+    )
+    warmup_steps: int = Field(default=100, ge=1, description="warmup steps")
+    batch: int = Field(default=4, ge=1, description="windows a step")
     ema: float = Field(default=0.9995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
     text_dropout: float = Field(default=0.1, ge=0, le=1, description="fraction of captions replaced by the empty one")
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices")
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
     validation_minutes: float = Field(
         default=10.0, gt=0, description="minutes of training between validations and exports"
-    )
-    start: str | None = Field(
-        default=None, description="pipeline folder or name of another base to start from, whose VAE may differ"
     )
     seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
@@ -88,9 +86,7 @@ class Text2Video(TimedRun):
         self.empty = tokens_of(self.base.tokenizer, [""], self.length)
         self.parameters = named_parameters(self.text_encoder, self.transformer)
         self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
-        self.optimizer = torch.optim.AdamW(
-            _groups(self.parameters, options.weight_decay), lr=options.rate, betas=(0.9, 0.98), fused=True
-        )
+        self.optimizer = _optimizer(self.parameters, options)
 
     def train(self, latents_NFChw: Tensor, tokens_N3L: Tensor, until_s: float = math.inf, save_every_s: float = 120.0,
               on_validation: Any = None) -> None:  # fmt: skip
@@ -112,25 +108,6 @@ class Text2Video(TimedRun):
         if on_validation:
             on_validation()
 
-    def start(self, clips: Clips) -> None:
-        """Take the weights of the base that the options name, if any; for a new run."""
-        if self.options.start is None:
-            return
-        draws, chosen = torch.Generator().manual_seed(self.options.seed), some_windows(clips)
-        windows = [np.asarray(clips[index]) for index in chosen]
-        latents = torch.stack([latents_of(self.base.vae, window) for window in windows])
-        warm_start(self.transformer, self.text_encoder, self.options.start, windows, latents)
-        texts = [clips.texts(index)[0] for index in chosen]
-        tokens_NL = tokens_of(self.base.tokenizer, texts, self.length)
-        noise, t_N = torch.randn(latents.shape, generator=draws), self.schedule.sample_timesteps(draws, len(latents))
-
-        def predict(index: int) -> None:
-            one = slice(index, index + 1)
-            self.predict(latents[one], tokens_NL[one], noise[one], t_N[one])
-
-        fit_output(self.transformer, predict, self.schedule.velocity(latents, noise, t_N))
-        self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
-
     def facts(self) -> dict[str, Any]:
         return {"rate": self.rate()}
 
@@ -147,7 +124,7 @@ class Text2Video(TimedRun):
         """Mean squared error of v per timestep bin with the averaged weights; with fixed noise and timesteps."""
         draws = torch.Generator().manual_seed(1)
         count = len(latents_NFChw)
-        t_NB = ((torch.arange(BINS) + torch.rand(count, BINS, generator=draws)) * (len(self.schedule) / BINS)).long()
+        t_NB = torch.stack([spread_timesteps(draws, BINS, len(self.schedule)) for _ in range(count)])
         noise = torch.randn(latents_NFChw.shape, generator=draws)
         sums = torch.zeros(BINS, dtype=torch.float64)
         with self.mean_weights():
@@ -188,11 +165,11 @@ class Text2Video(TimedRun):
 
     def _step(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group["share"]
         draws = torch.Generator().manual_seed(1_000_003 * self.options.seed + self.step)
         latents, tokens = draw_batch(latents_NFChw, tokens_N3L, self.empty, draws, self.options)
         noise = torch.randn(latents.shape, generator=draws)
-        got, wanted = self.predict(latents, tokens, noise, self.schedule.sample_timesteps(draws, len(latents)))
+        got, wanted = self.predict(latents, tokens, noise, spread_timesteps(draws, len(latents), len(self.schedule)))
         loss = (got - wanted).square().mean()
         self.descend(loss, self.parameters.values())
         return float(loss.detach())
@@ -220,6 +197,15 @@ def draw_batch(
     dropped = torch.rand(options.batch, generator=draws) < options.text_dropout
     tokens = torch.where(dropped[:, None], empty_1L, tokens_N3L[index, wording])
     return latents_NFChw[index].float(), tokens
+
+
+def spread_timesteps(draws: torch.Generator, count: int, n_timesteps: int) -> Tensor:
+    """(count,) int64: one random timestep from each of `count` equal parts of the schedule.
+
+    A loss depends far more on the timestep than on the window, so that a small batch of independent timesteps has noisy
+    gradients (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
+    """
+    return ((torch.arange(count) + torch.rand(count, generator=draws)) * (n_timesteps / count)).long()
 
 
 def load_vae(folder: Path) -> Any:
@@ -254,10 +240,24 @@ def _check_size(folder: Path, seen: Any, size: str) -> None:
         )
 
 
-def _groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [value for name, value in parameters.items() if value.dim() > 1 and "shared" not in name]
-    others = [value for name, value in parameters.items() if value.dim() <= 1 or "shared" in name]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _optimizer(parameters: dict[str, torch.nn.Parameter], options: Text2VideoOptions) -> MuonWithAdamW:
+    """Muon for the matrices of attention and feed-forward layers; embeddings and norms need AdamW."""
+    blocks = [value for name, value in parameters.items() if _is_of_blocks(name, value)]
+    others = {name: value for name, value in parameters.items() if not _is_of_blocks(name, value)}
+    matrices = [value for name, value in others.items() if value.dim() > 1 and "shared" not in name]
+    vectors = [value for name, value in others.items() if value.dim() <= 1 or "shared" in name]
+    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    made = MuonWithAdamW(
+        Muon(blocks, options.rate, weight_decay=options.weight_decay),
+        torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98), fused=True),
+    )
+    for group, share in zip(made.param_groups, (1.0, 0.5, 0.5), strict=True):
+        group["share"] = share
+    return made
+
+
+def _is_of_blocks(name: str, value: torch.nn.Parameter) -> bool:
+    return value.dim() == 2 and ".transformer_blocks." in name and ".norm" not in name
 
 
 def train_text2video(
@@ -279,8 +279,7 @@ def train_text2video(
     _check_size(out / "vae", vae.config, size)
     run = Text2Video(out, size, options, vae)
     run.advise(options.bfloat16)
-    if not run.resume():
-        run.start(Clips(out / "data"))
+    run.resume()
     tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
     held = cache_latents(vae, data, latents, "val", 60)
     held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)

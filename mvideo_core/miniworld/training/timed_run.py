@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from mvideo_core.miniworld.training.muon import MuonWithAdamW
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,7 @@ class TimedRun(ABC):
     out: Path
     device = "cpu"
     mean: "dict[str, Tensor]"
-    optimizer: "torch.optim.Optimizer"
+    optimizer: "torch.optim.Optimizer | MuonWithAdamW"
     step = 0
     seconds = 0.0
 

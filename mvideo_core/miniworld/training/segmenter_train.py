@@ -119,7 +119,7 @@ def train(run: Run, shards_folder: Path, scale: float = 1.0, save_every_s: float
 
     def step() -> dict[str, float]:
         phase, done, steps = phase_at(run.step, scale)
-        _set_rates(run.optimizer, phase, done, steps)
+        _set_rates(run.optimizer.param_groups, phase, done, steps)
         loss, j = _step(run, shards, phase)
         run.phase = phase.name
         run.j.append(j)
@@ -217,10 +217,10 @@ def _groups(model: "torch.nn.Module") -> list[dict[str, Any]]:
     return [{"params": parameters, "name": name} for name, parameters in parts.items()]
 
 
-def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, done: int, steps: int) -> None:
+def _set_rates(groups: list[dict[str, Any]], phase: Phase, done: int, steps: int) -> None:
     """Cosine from the phase's peak to a twentieth after 200 warmup steps; already trained parts get a third."""
     rate = phase.rate * min(1.0, (done + 1) / 200) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done / steps)))
     stills = phase.n_frames == 1
     factors = {"image": 0.0 if phase.frozen else 1.0, "memory": 0.0 if stills else 1.0, "heads": 1.0 if stills else 0.4}
-    for group in optimizer.param_groups:
+    for group in groups:
         group["lr"] = rate * factors[group["name"]]

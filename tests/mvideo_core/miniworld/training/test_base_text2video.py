@@ -10,7 +10,13 @@ from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_export import Exporter
 from mvideo_core.miniworld.training.base_latents import cache_latents, caption_tokens, wordings
-from mvideo_core.miniworld.training.base_text2video import Text2Video, Text2VideoOptions, draw_batch, load_vae
+from mvideo_core.miniworld.training.base_text2video import (
+    Text2Video,
+    Text2VideoOptions,
+    draw_batch,
+    load_vae,
+    spread_timesteps,
+)
 from tests.mvideo_core.miniworld.training.base_drawn import write_clips
 
 OPTIONS = Text2VideoOptions(minutes=1.0, bfloat16=False, warmup_steps=1, batch=4, rate=3e-3)
@@ -45,6 +51,25 @@ def test_a_batch_holds_windows_with_one_of_their_texts(samples):
             assert torch.equal(one, latents[window].float())
     always = OPTIONS.model_copy(update={"text_dropout": 1.0})
     assert not draw_batch(latents, tokens, empty, torch.Generator().manual_seed(0), always)[1].any()
+
+
+def test_each_part_of_the_schedule_gets_one_timestep():
+    draws = torch.Generator().manual_seed(0)
+    drawn = torch.stack([spread_timesteps(draws, 4, 1000) for _ in range(2000)])
+    assert torch.equal(drawn // 250, torch.arange(4).expand(2000, 4))
+    assert drawn.min() == 0
+    assert drawn.max() == 999
+    assert float(drawn.float().mean()) == pytest.approx(499.5, abs=3)
+
+
+def test_muon_trains_the_matrices_of_the_blocks_and_nothing_else(tmp_path: Path, vae):
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    muon = {id(value) for group in run.optimizer.parts[0].param_groups for value in group["params"]}
+    adamw = {id(value) for group in run.optimizer.parts[1].param_groups for value in group["params"]}
+    assert len(muon) + len(adamw) == len(run.parameters) == len(muon | adamw)
+    kinds = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "ff.net.2")
+    names = [f"transformer.transformer_blocks.{block}.{kind}.weight" for block in (0, 1) for kind in kinds]
+    assert muon == {id(run.parameters[name]) for name in names}
 
 
 def test_training_learns_and_resumes_exactly(tmp_path: Path, vae, samples):

@@ -18,7 +18,7 @@ def test_segmenter(tmp_path, phase):
     losses = {}
     for device in ("cpu", "cuda"):
         run = Run(tmp_path / device, seed=0, device=device)
-        segmenter_train._set_rates(run.optimizer, phase, 200, 1000)
+        segmenter_train._set_rates(run.optimizer.param_groups, phase, 200, 1000)
         losses[device] = [segmenter_train._step(run, [one_shard()], phase)[0] for _ in range(2)]
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
 

@@ -40,7 +40,7 @@ def test_rates_rise_fall_and_spare_what_is_frozen(tmp_path):
     run = Run(tmp_path)
 
     def rates(phase, done, steps):
-        segmenter_train._set_rates(run.optimizer, phase, done, steps)
+        segmenter_train._set_rates(run.optimizer.param_groups, phase, done, steps)
         return {group["name"]: group["lr"] for group in run.optimizer.param_groups}
 
     assert rates(STILLS, 0, 1000)["image"] == pytest.approx(1e-3 / 200)
@@ -56,7 +56,7 @@ def test_rates_rise_fall_and_spare_what_is_frozen(tmp_path):
 def test_a_clip_step_leaves_the_image_encoder_alone_and_moves_the_memory(tmp_path):
     run = Run(tmp_path)
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    segmenter_train._set_rates(run.optimizer, CLIPS, 200, 1000)
+    segmenter_train._set_rates(run.optimizer.param_groups, CLIPS, 200, 1000)
     loss, j = segmenter_train._step(run, [one_shard()], CLIPS)
     assert loss > 0
     assert len(j) == 3
@@ -70,7 +70,7 @@ def test_a_clip_step_leaves_the_image_encoder_alone_and_moves_the_memory(tmp_pat
 def test_sizes_share_their_weights(tmp_path):
     run = Run(tmp_path)
     small = run.at(64)
-    segmenter_train._set_rates(run.optimizer, STILLS, 200, 1000)
+    segmenter_train._set_rates(run.optimizer.param_groups, STILLS, 200, 1000)
     segmenter_train._step(run, [one_shard()], STILLS)
     for (name, a), (_, b) in zip(run.model.named_parameters(), small.named_parameters(), strict=True):
         assert a is b, name
@@ -79,14 +79,14 @@ def test_sizes_share_their_weights(tmp_path):
 def test_stop_and_resume_equals_straight_through(tmp_path):
     straight = Run(tmp_path)
     for step in range(3):
-        segmenter_train._set_rates(straight.optimizer, STILLS, step, 12)
+        segmenter_train._set_rates(straight.optimizer.param_groups, STILLS, step, 12)
         segmenter_train._step(straight, [one_shard()], STILLS)
         if step == 1:
             straight.save()
     resumed = Run(tmp_path, seed=0)
     assert resumed.resume()
     assert resumed.step == 2
-    segmenter_train._set_rates(resumed.optimizer, STILLS, 2, 12)
+    segmenter_train._set_rates(resumed.optimizer.param_groups, STILLS, 2, 12)
     segmenter_train._step(resumed, [one_shard()], STILLS)
     for name, value in straight.model.state_dict().items():
         torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=0, rtol=0, msg=name)

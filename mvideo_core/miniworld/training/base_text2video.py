@@ -30,7 +30,7 @@ from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.options import Options
-from mvideo_core.cogvideox.base import Base, random_base
+from mvideo_core.cogvideox.base import Base, BaseOptions, load_base, random_base
 from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.cogvideox.video_format import spatial_stride
@@ -45,6 +45,10 @@ log = logging.getLogger(__name__)
 
 BINS = 10
 """Number of equal timestep bins, each with its own validation loss."""
+
+
+AT_LATENTS = ("transformer.patch_embed.proj.", "transformer.proj_out.")
+"""Parameters of the layers that read and write latents, which depend on the VAE and the patch size."""
 
 
 class Text2VideoOptions(Options):
@@ -65,6 +69,9 @@ class Text2VideoOptions(Options):
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
     validation_minutes: float = Field(
         default=10.0, gt=0, description="minutes of training between validations and exports"
+    )
+    start: str | None = Field(
+        default=None, description="pipeline folder or name of a base to start from; its VAE and patches may differ"
     )
     seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
@@ -107,6 +114,26 @@ class Text2Video(TimedRun):
         self.train_until(done, lambda: {"loss": self._step(latents_NFChw, tokens_N3L)}, 100, save_every_s, validate)
         if on_validation:
             on_validation()
+
+    def start(self) -> None:
+        """Take the weights of the base that the options name, if any; for a new run.
+
+        Raises:
+            ModelError: no such base. ConfigError: its text encoder or blocks have other sizes.
+        """
+        if self.options.start is None:
+            return
+        old = load_base(BaseOptions(weights=self.options.start, dtype="fp32"))
+        found = named_parameters(old.text_encoder, plain_transformer(old))
+        wanted = {name: value for name, value in self.parameters.items() if not name.startswith(AT_LATENTS)}
+        other = [name for name, value in wanted.items() if name not in found or found[name].shape != value.shape]
+        if other:
+            raise ConfigError(
+                f"start: {self.options.start} has another width, depth or text encoder ({other[0]} differs); start from "
+                "a base with the same, or without one"
+            )
+        copy_weights(wanted, found)
+        copy_weights(self.mean, self.parameters)
 
     def facts(self) -> dict[str, Any]:
         return {"rate": self.rate()}
@@ -279,7 +306,8 @@ def train_text2video(
     _check_size(out / "vae", vae.config, size)
     run = Text2Video(out, size, options, vae)
     run.advise(options.bfloat16)
-    run.resume()
+    if not run.resume():
+        run.start()
     tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
     held = cache_latents(vae, data, latents, "val", 60)
     held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)

@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from mvideo_core.base.errors import ModelError
-from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_export import Exporter
 from mvideo_core.miniworld.training.base_latents import cache_latents, caption_tokens, wordings
 from mvideo_core.miniworld.training.base_text2video import (
+    AT_LATENTS,
     Text2Video,
     Text2VideoOptions,
     draw_batch,
     load_vae,
+    named_parameters,
+    plain_transformer,
     spread_timesteps,
 )
 from tests.mvideo_core.miniworld.training.base_drawn import write_clips
@@ -83,6 +86,26 @@ def test_training_learns_and_resumes_exactly(tmp_path: Path, vae, samples):
     second = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
     assert second.resume()
     assert [second._step(*samples) for _ in range(2)] == pytest.approx(losses[2:4], rel=1e-5)
+
+
+def test_a_start_copies_all_but_the_layers_at_the_latents(tmp_path: Path, vae):
+    old = random_base("tiny-fine", seed=3)
+    save_base(old, tmp_path / "old")
+    options = OPTIONS.model_copy(update={"start": str(tmp_path / "old")})
+    run = Text2Video(tmp_path, "tiny-sincos", options, vae)
+    before = {name: value.detach().clone() for name, value in run.parameters.items()}
+    run.start()
+    found = named_parameters(old.text_encoder, plain_transformer(old))
+    for name, value in run.parameters.items():
+        expected = before[name] if name.startswith(AT_LATENTS) else found[name]
+        torch.testing.assert_close(value, expected, msg=name, atol=1e-3, rtol=1e-3)
+        assert torch.equal(run.mean[name], value)
+
+
+def test_a_start_from_another_width_is_one_line(tmp_path: Path, vae):
+    options = OPTIONS.model_copy(update={"start": "mini"})
+    with pytest.raises(ConfigError, match=r"start: mini has another width, depth or text encoder \(text_encoder.*\); "):
+        Text2Video(tmp_path, "tiny-sincos", options, vae).start()
 
 
 def test_the_text_encoder_is_trained_too(tmp_path: Path, vae, samples):

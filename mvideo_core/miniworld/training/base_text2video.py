@@ -129,8 +129,8 @@ class Text2Video(TimedRun):
         other = [name for name, value in wanted.items() if name not in found or found[name].shape != value.shape]
         if other:
             raise ConfigError(
-                f"start: {self.options.start} has another width, depth or text encoder ({other[0]} differs); start from "
-                "a base with the same, or without one"
+                f"start: {self.options.start} has another width, depth or text encoder ({other[0]} differs); start "
+                "from a base with the same, or without one"
             )
         copy_weights(wanted, found)
         copy_weights(self.mean, self.parameters)

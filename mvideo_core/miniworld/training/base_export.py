@@ -1,7 +1,4 @@
-"""Output of the mini base's training: validation line, sample sheet, pipeline folder with model card.
-
-Legend: N windows, F latent frames, C channels, h, w latent sides, L tokens.
-"""
+"""Output of the mini base's training: validation line, sample sheet, pipeline folder with model card."""
 
 import copy
 import dataclasses
@@ -11,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mvideo_core.base.disk import new_folder
 from mvideo_core.base.listing import read_lines
 from mvideo_core.cogvideox.base import save_base
 from mvideo_core.cogvideox.pixels import check_finite
 from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
-from mvideo_core.miniworld.training.base_data import Clips
+from mvideo_core.miniworld.training.base_latents import Windows
 
 if TYPE_CHECKING:
     from mvideo_core.miniworld.training.base_text2video import Text2Video
@@ -37,13 +33,13 @@ GUIDANCE, STEPS = 4.0, 25
 class Exporter:
     """Called periodically during training and at its end; the folder always has a usable model."""
 
-    def __init__(self, run: "Text2Video", latents_NFChw: Tensor, tokens_N3L: Tensor, clips: Clips):
-        self.run, self.latents, self.tokens, self.clips = run, latents_NFChw, tokens_N3L, clips
+    def __init__(self, run: "Text2Video", windows: Windows):
+        self.run, self.windows = run, windows
 
     def __call__(self) -> None:
         """Write one validation line, `<out>/samples-<step>.png` and `<out>/model`."""
-        bins = self.run.validate(self.latents, self.tokens)
-        self.run.report({"validation": round(float(np.mean(bins)), 4), "bins": bins})
+        bins, objects = self.run.validate(self.windows)
+        self.run.report({"validation": round(float(np.mean(bins)), 4), "bins": bins, "object_bins": objects})
         with self.run.mean_weights():
             videos = sample(self.run, PROMPTS)
             write_sheet(self.run.out / f"samples-{self.run.step:06d}.png", videos)

@@ -8,13 +8,15 @@ Legend: N windows, B batch, F latent frames, C channels, h, w latent sides, L to
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mvideo_core.cogvideox.video_format import TEMPORAL_STRIDE
 from mvideo_core.miniworld.training.base_data import WINDOW_FRAMES, WINDOWS, Clips
 from mvideo_core.miniworld.training.base_vae import to_video
 from mvideo_core.miniworld.training.base_vae_eval import encode_mode
@@ -25,6 +27,38 @@ log = logging.getLogger(__name__)
 
 WORDINGS = 3
 """Plain, motion, and both combined."""
+
+
+class Windows(NamedTuple):
+    """All windows of a split: latents fp16, tokens of their captions int32, share of each latent covered by objects."""
+
+    latents_NFChw: Tensor
+    tokens_N3L: Tensor
+    objects_NFhw: Tensor
+
+
+def load_windows(
+    vae: Any, tokenizer: Any, out: Path, split: Split, length: int, n_windows: int | None = None
+) -> Windows:
+    """Windows of the clips in `<out>/data`; their latents are computed once, to `<out>/latents`.
+
+    Args:
+        length: of a caption, tokens.
+        n_windows: maximum number of windows.
+    """
+    latents = cache_latents(vae, out / "data", out / "latents", split, n_windows)
+    clips = Clips(out / "data", split)
+    tokens = caption_tokens(tokenizer, clips, len(latents), length)
+    objects = [object_cover(clips.masks(index), latents.shape[-2:]) for index in range(len(latents))]
+    return Windows(latents, tokens, torch.from_numpy(np.stack(objects)))
+
+
+def object_cover(masks_THW: np.ndarray, size_hw: Sequence[int]) -> np.ndarray:
+    """Share of the pixels of each latent that objects cover, (F, h, w) fp16; the first latent frame is one frame."""
+    (n_frames, height, width), (h, w) = masks_THW.shape, size_hw
+    cells = masks_THW.reshape(n_frames, h, height // h, w, width // w).mean(axis=(2, 4), dtype=np.float32)
+    rest = cells[1:].reshape(-1, TEMPORAL_STRIDE, h, w).mean(axis=1)
+    return np.concatenate([cells[:1], rest]).astype(np.float16)
 
 
 def cache_latents(vae: Any, data: Path, folder: Path, split: Split = "train", n_windows: int | None = None) -> Tensor:

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field
@@ -34,8 +34,7 @@ from mvideo_core.cogvideox.base import Base, BaseOptions, load_base, random_base
 from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.cogvideox.video_format import spatial_stride
-from mvideo_core.miniworld.training.base_data import Clips
-from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
+from mvideo_core.miniworld.training.base_latents import WORDINGS, Windows, load_windows, tokens_of
 from mvideo_core.miniworld.training.muon import Muon, MuonWithAdamW
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, hold, move_mean
@@ -64,6 +63,9 @@ class Text2VideoOptions(Options):
     warmup_steps: int = Field(default=100, ge=1, description="warmup steps")
     batch: int = Field(default=4, ge=1, description="windows a step")
     ema: float = Field(default=0.9995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
+    object_weight: float = Field(
+        default=4.0, ge=0, description="additional weight of the loss on objects, which cover 9% of the latents"
+    )
     text_dropout: float = Field(default=0.1, ge=0, le=1, description="fraction of captions replaced by the empty one")
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices")
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
@@ -95,7 +97,7 @@ class Text2Video(TimedRun):
         self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
         self.optimizer = _optimizer(self.parameters, options)
 
-    def train(self, latents_NFChw: Tensor, tokens_N3L: Tensor, until_s: float = math.inf, save_every_s: float = 120.0,
+    def train(self, windows: Windows, until_s: float = math.inf, save_every_s: float = 120.0,
               on_validation: Any = None) -> None:  # fmt: skip
         """Train until the options' minutes are used up, or for `until_s` seconds.
 
@@ -111,7 +113,7 @@ class Text2Video(TimedRun):
                 validated_s = self.seconds
 
         done = self.time_limit(self.options.minutes, until_s)
-        self.train_until(done, lambda: {"loss": self._step(latents_NFChw, tokens_N3L)}, 100, save_every_s, validate)
+        self.train_until(done, lambda: self._step(windows), 100, save_every_s, validate)
         if on_validation:
             on_validation()
 
@@ -147,20 +149,23 @@ class Text2Video(TimedRun):
         return output.float(), self.schedule.velocity(latents, noise, t_B).to(self.device)
 
     @torch.no_grad()
-    def validate(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> list[float]:
-        """Mean squared error of v per timestep bin with the averaged weights; with fixed noise and timesteps."""
+    def validate(self, windows: Windows) -> tuple[list[float], list[float]]:
+        """Mean squared error of v per timestep bin, everywhere and on objects; averaged weights, fixed draws."""
         draws = torch.Generator().manual_seed(1)
-        count = len(latents_NFChw)
+        count = len(windows.latents_NFChw)
         t_NB = torch.stack([spread_timesteps(draws, BINS, len(self.schedule)) for _ in range(count)])
-        noise = torch.randn(latents_NFChw.shape, generator=draws)
-        sums = torch.zeros(BINS, dtype=torch.float64)
+        noise = torch.randn(windows.latents_NFChw.shape, generator=draws)
+        sums, object_sums = torch.zeros(2, BINS, dtype=torch.float64)
         with self.mean_weights():
             for index in range(count):
-                latents, same = latents_NFChw[index].float().expand(BINS, -1, -1, -1, -1), noise[index]
-                tokens = tokens_N3L[index, index % WORDINGS].expand(BINS, -1)
-                got, wanted = self.predict(latents, tokens, same.expand_as(latents), t_NB[index])
-                sums += (got - wanted).square().mean(dim=(1, 2, 3, 4)).cpu()
-        return [round(float(value), 4) for value in sums / count]
+                latents = windows.latents_NFChw[index].float().expand(BINS, -1, -1, -1, -1)
+                tokens = windows.tokens_N3L[index, index % WORDINGS].expand(BINS, -1)
+                got, wanted = self.predict(latents, tokens, noise[index].expand_as(latents), t_NB[index])
+                errors_BFhw = (got - wanted).square().mean(dim=2).cpu()
+                sums += errors_BFhw.mean(dim=(1, 2, 3))
+                object_sums += (errors_BFhw * windows.objects_NFhw[index].float()).sum(dim=(1, 2, 3))
+        area = float(windows.objects_NFhw.float().sum())
+        return _rounded(sums / count), _rounded(object_sums / max(area, 1e-6))
 
     @contextmanager
     def mean_weights(self) -> Iterator[None]:
@@ -190,16 +195,29 @@ class Text2Video(TimedRun):
     def average(self) -> None:
         move_mean(self.mean, self.parameters, self.options.ema, self.step)
 
-    def _step(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> float:
+    def _step(self, windows: Windows) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate() * group["share"]
         draws = torch.Generator().manual_seed(1_000_003 * self.options.seed + self.step)
-        latents, tokens = draw_batch(latents_NFChw, tokens_N3L, self.empty, draws, self.options)
-        noise = torch.randn(latents.shape, generator=draws)
-        got, wanted = self.predict(latents, tokens, noise, spread_timesteps(draws, len(latents), len(self.schedule)))
-        loss = (got - wanted).square().mean()
-        self.descend(loss, self.parameters.values())
-        return float(loss.detach())
+        batch = draw_batch(windows, self.empty, draws, self.options)
+        noise = torch.randn(batch.latents.shape, generator=draws)
+        t_B = spread_timesteps(draws, len(noise), len(self.schedule))
+        got, wanted = self.predict(batch.latents, batch.tokens_BL, noise, t_B)
+        errors_BFhw, objects = (got - wanted).square().mean(dim=2), batch.objects_BFhw.to(self.device)
+        self.descend(weighted_mean(errors_BFhw, objects, self.options.object_weight), self.parameters.values())
+        errors = errors_BFhw.detach()
+        on_objects = (errors * objects).sum() / objects.sum().clamp(min=1e-6)
+        return {"loss": float(errors.mean()), "objects": float(on_objects)}
+
+
+def weighted_mean(errors_BFhw: Tensor, objects_BFhw: Tensor, weight: float) -> Tensor:
+    """Mean error in which a latent fully covered by objects counts 1 + weight times."""
+    weights = 1 + weight * objects_BFhw
+    return (errors_BFhw * weights).sum() / weights.sum()
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 def plain_transformer(base: Base) -> Any:
@@ -215,15 +233,21 @@ def named_parameters(text_encoder: Any, transformer: Any) -> dict[str, torch.nn.
     return found | {f"transformer.{name}": value for name, value in transformer.named_parameters()}
 
 
-def draw_batch(
-    latents_NFChw: Tensor, tokens_N3L: Tensor, empty_1L: Tensor, draws: torch.Generator, options: Text2VideoOptions
-) -> tuple[Tensor, Tensor]:
-    """(latents (B, F, C, h, w) fp32, tokens (B, L)): random windows, each with one of its captions or with none."""
-    index = torch.randint(len(latents_NFChw), (options.batch,), generator=draws)
+class Batch(NamedTuple):
+    """Windows of one step: latents (B, F, C, h, w) fp32, tokens (B, L), objects (B, F, h, w) fp32."""
+
+    latents: Tensor
+    tokens_BL: Tensor
+    objects_BFhw: Tensor
+
+
+def draw_batch(windows: Windows, empty_1L: Tensor, draws: torch.Generator, options: Text2VideoOptions) -> Batch:
+    """Random windows, each with one of its captions or with none."""
+    index = torch.randint(len(windows.latents_NFChw), (options.batch,), generator=draws)
     wording = torch.multinomial(torch.tensor([0.4, 0.35, 0.25]), options.batch, replacement=True, generator=draws)
     dropped = torch.rand(options.batch, generator=draws) < options.text_dropout
-    tokens = torch.where(dropped[:, None], empty_1L, tokens_N3L[index, wording])
-    return latents_NFChw[index].float(), tokens
+    tokens = torch.where(dropped[:, None], empty_1L, windows.tokens_N3L[index, wording])
+    return Batch(windows.latents_NFChw[index].float(), tokens, windows.objects_NFhw[index].float())
 
 
 def spread_timesteps(draws: torch.Generator, count: int, n_timesteps: int) -> Tensor:
@@ -308,17 +332,15 @@ def train_text2video(
     run.advise(options.bfloat16)
     if not run.resume():
         run.start()
-    tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
-    held = cache_latents(vae, data, latents, "val", 60)
-    held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)
-    exporter = Exporter(run, held, held_tokens, Clips(data, "val"))
+    held = load_windows(vae, run.base.tokenizer, out, "val", run.length, 60)
+    exporter = Exporter(run, held)
     if until_s <= 0:
         exporter()
         return
-    encoded = cache_latents(vae, data, latents, "train", n_windows)
-    tokens = caption_tokens(tokenizer, Clips(data), len(encoded), run.length)
-    log.info("%d windows, step %d, %.1f of %.1f min", len(encoded), run.step, run.seconds / 60, run.options.minutes)
-    run.train(encoded, tokens, until_s, on_validation=exporter)
+    windows = load_windows(vae, run.base.tokenizer, out, "train", run.length, n_windows)
+    n_windows = len(windows.latents_NFChw)
+    log.info("%d windows, step %d, %.1f of %.1f min", n_windows, run.step, run.seconds / 60, run.options.minutes)
+    run.train(windows, until_s, on_validation=exporter)
 
 
 def main() -> None:

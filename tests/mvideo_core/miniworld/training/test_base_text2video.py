@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,13 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_export import Exporter
-from mvideo_core.miniworld.training.base_latents import cache_latents, caption_tokens, wordings
+from mvideo_core.miniworld.training.base_latents import (
+    Windows,
+    cache_latents,
+    caption_tokens,
+    object_cover,
+    wordings,
+)
 from mvideo_core.miniworld.training.base_text2video import (
     AT_LATENTS,
     Text2Video,
@@ -19,6 +26,7 @@ from mvideo_core.miniworld.training.base_text2video import (
     named_parameters,
     plain_transformer,
     spread_timesteps,
+    weighted_mean,
 )
 from tests.mvideo_core.miniworld.training.base_drawn import write_clips
 
@@ -41,19 +49,38 @@ def samples():
     """Four windows of latents, and tokens that say which window and wording they are."""
     draws = torch.Generator().manual_seed(3)
     tokens = torch.arange(12).view(4, 3, 1).expand(4, 3, 16).contiguous().int() + 5
-    return torch.randn(4, F, C, H, W, generator=draws).half(), tokens
+    objects = torch.rand(4, F, H, W, generator=draws).half()
+    return Windows(torch.randn(4, F, C, H, W, generator=draws).half(), tokens, objects)
 
 
 def test_a_batch_holds_windows_with_one_of_their_texts(samples):
-    latents, tokens = samples
     empty = torch.zeros(1, 16, dtype=torch.int32)
-    got, said = draw_batch(latents, tokens, empty, torch.Generator().manual_seed(0), OPTIONS)
-    for one, text in zip(got, said, strict=True):
+    batch = draw_batch(samples, empty, torch.Generator().manual_seed(0), OPTIONS)
+    for latents, text, objects in zip(*batch, strict=True):
         if text[0] != 0:
             window = (int(text[0]) - 5) // 3
-            assert torch.equal(one, latents[window].float())
+            assert torch.equal(latents, samples.latents_NFChw[window].float())
+            assert torch.equal(objects, samples.objects_NFhw[window].float())
     always = OPTIONS.model_copy(update={"text_dropout": 1.0})
-    assert not draw_batch(latents, tokens, empty, torch.Generator().manual_seed(0), always)[1].any()
+    assert not draw_batch(samples, empty, torch.Generator().manual_seed(0), always).tokens_BL.any()
+
+
+def test_the_cover_of_a_latent_is_the_share_of_its_pixels():
+    masks = np.zeros((9, 8, 16), bool)
+    masks[0, :4, :2] = True
+    masks[3, 4:, 12:] = True
+    cover = object_cover(masks, (2, 4))
+    assert cover.shape == (3, 2, 4)
+    expected = np.zeros((3, 2, 4), np.float16)
+    expected[0, 0, 0], expected[1, 1, 3] = 0.5, 0.25
+    np.testing.assert_array_equal(cover, expected)
+
+
+def test_objects_weigh_more_in_the_loss():
+    errors, objects = torch.tensor([[[[4.0, 1.0], [1.0, 2.0]]]]), torch.tensor([[[[1.0, 0.0], [0.0, 0.5]]]])
+    assert float(weighted_mean(errors, objects, 0.0)) == 2.0
+    assert float(weighted_mean(errors, objects, 2.0)) == pytest.approx((3 * 4 + 1 + 1 + 2 * 2) / (3 + 1 + 1 + 2))
+    assert float(weighted_mean(errors, objects, 1e9)) == pytest.approx((4 + 0.5 * 2) / 1.5)
 
 
 def test_each_part_of_the_schedule_gets_one_timestep():
@@ -77,15 +104,15 @@ def test_muon_trains_the_matrices_of_the_blocks_and_nothing_else(tmp_path: Path,
 
 def test_training_learns_and_resumes_exactly(tmp_path: Path, vae, samples):
     straight = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
-    losses = [straight._step(*samples) for _ in range(40)]
+    losses = [straight._step(samples)["loss"] for _ in range(40)]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     first = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
     for _ in range(2):
-        first._step(*samples)
+        first._step(samples)
     first.save()
     second = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
     assert second.resume()
-    assert [second._step(*samples) for _ in range(2)] == pytest.approx(losses[2:4], rel=1e-5)
+    assert [second._step(samples)["loss"] for _ in range(2)] == pytest.approx(losses[2:4], rel=1e-5)
 
 
 def test_a_start_copies_all_but_the_layers_at_the_latents(tmp_path: Path, vae):
@@ -111,7 +138,7 @@ def test_a_start_from_another_width_is_one_line(tmp_path: Path, vae):
 def test_the_text_encoder_is_trained_too(tmp_path: Path, vae, samples):
     run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
     before = run.text_encoder.shared.weight.detach().clone()
-    run._step(*samples)
+    run._step(samples)
     changed = (run.text_encoder.shared.weight.detach() != before).any(dim=1)
     assert changed[:17].any()
 
@@ -119,9 +146,9 @@ def test_the_text_encoder_is_trained_too(tmp_path: Path, vae, samples):
 def test_validation_repeats_itself_and_harms_nothing(tmp_path: Path, vae, samples):
     run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
     before = {name: value.detach().clone() for name, value in run.parameters.items()}
-    bins = run.validate(*samples)
-    assert len(bins) == 10
-    assert bins == run.validate(*samples)
+    bins = run.validate(samples)
+    assert [len(values) for values in bins] == [10, 10]
+    assert bins == run.validate(samples)
     assert all(torch.equal(value, before[name]) for name, value in run.parameters.items())
     assert run.transformer.training
 
@@ -155,12 +182,11 @@ def test_latents_are_cached_per_vae_and_captions_follow_windows(tmp_path: Path, 
 
 
 def test_the_folder_is_a_base_of_the_project(tmp_path: Path, vae, samples, monkeypatch):
-    write_clips(tmp_path / "data", split="val")
     run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
-    run._step(*samples)
+    run._step(samples)
     # Samples of the mini size would take the tiny networks seconds and show nothing.
     monkeypatch.setattr("mvideo_core.miniworld.training.base_export.STEPS", 1)
-    Exporter(run, *samples, Clips(tmp_path / "data", "val"))()
+    Exporter(run, samples)()
     base = load_base(BaseOptions(weights=str(tmp_path / "model"), dtype="fp32"))
     for name, value in run.text_encoder.named_parameters():
         torch.testing.assert_close(

@@ -63,9 +63,6 @@ class Text2VideoOptions(Options):
     warmup_steps: int = Field(default=100, ge=1, description="warmup steps")
     batch: int = Field(default=4, ge=1, description="windows a step")
     ema: float = Field(default=0.9995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
-    object_weight: float = Field(
-        default=4.0, ge=0, description="additional weight of the loss on objects, which cover 9% of the latents"
-    )
     text_dropout: float = Field(default=0.1, ge=0, le=1, description="fraction of captions replaced by the empty one")
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices")
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
@@ -204,16 +201,10 @@ class Text2Video(TimedRun):
         t_B = spread_timesteps(draws, len(noise), len(self.schedule))
         got, wanted = self.predict(batch.latents, batch.tokens_BL, noise, t_B)
         errors_BFhw, objects = (got - wanted).square().mean(dim=2), batch.objects_BFhw.to(self.device)
-        self.descend(weighted_mean(errors_BFhw, objects, self.options.object_weight), self.parameters.values())
+        self.descend(errors_BFhw.mean(), self.parameters.values())
         errors = errors_BFhw.detach()
         on_objects = (errors * objects).sum() / objects.sum().clamp(min=1e-6)
         return {"loss": float(errors.mean()), "objects": float(on_objects)}
-
-
-def weighted_mean(errors_BFhw: Tensor, objects_BFhw: Tensor, weight: float) -> Tensor:
-    """Mean error in which a latent fully covered by objects counts 1 + weight times."""
-    weights = 1 + weight * objects_BFhw
-    return (errors_BFhw * weights).sum() / weights.sum()
 
 
 def _rounded(values: Tensor) -> list[float]:

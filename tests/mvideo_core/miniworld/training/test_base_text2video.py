@@ -26,7 +26,6 @@ from mvideo_core.miniworld.training.base_text2video import (
     named_parameters,
     plain_transformer,
     spread_timesteps,
-    weighted_mean,
 )
 from tests.mvideo_core.miniworld.training.base_drawn import write_clips
 
@@ -76,11 +75,17 @@ def test_the_cover_of_a_latent_is_the_share_of_its_pixels():
     np.testing.assert_array_equal(cover, expected)
 
 
-def test_objects_weigh_more_in_the_loss():
-    errors, objects = torch.tensor([[[[4.0, 1.0], [1.0, 2.0]]]]), torch.tensor([[[[1.0, 0.0], [0.0, 0.5]]]])
-    assert float(weighted_mean(errors, objects, 0.0)) == 2.0
-    assert float(weighted_mean(errors, objects, 2.0)) == pytest.approx((3 * 4 + 1 + 1 + 2 * 2) / (3 + 1 + 1 + 2))
-    assert float(weighted_mean(errors, objects, 1e9)) == pytest.approx((4 + 0.5 * 2) / 1.5)
+def test_validation_says_the_error_on_objects(tmp_path: Path, vae, samples):
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    everywhere = samples._replace(objects_NFhw=torch.ones_like(samples.objects_NFhw))
+    bins, on_objects = run.validate(everywhere)
+    assert on_objects == bins
+    nowhere = samples._replace(objects_NFhw=torch.zeros_like(samples.objects_NFhw))
+    assert run.validate(nowhere) == (bins, [0.0] * 10)
+    half = torch.zeros_like(samples.objects_NFhw)
+    half[:, :, : H // 2] = 1
+    upper, lower = (run.validate(samples._replace(objects_NFhw=part))[1] for part in (half, 1 - half))
+    np.testing.assert_allclose((np.array(upper) + lower) / 2, bins, atol=2e-4)
 
 
 def test_each_part_of_the_schedule_gets_one_timestep():

@@ -162,7 +162,7 @@ class Text2Video(TimedRun):
                 sums += errors_BFhw.mean(dim=(1, 2, 3))
                 object_sums += (errors_BFhw * windows.objects_NFhw[index].float()).sum(dim=(1, 2, 3))
         area = float(windows.objects_NFhw.float().sum())
-        return _rounded(sums / count), _rounded(object_sums / max(area, 1e-6))
+        return _round(sums / count), _round(object_sums / max(area, 1e-6))
 
     @contextmanager
     def mean_weights(self) -> Iterator[None]:
@@ -207,7 +207,7 @@ class Text2Video(TimedRun):
         return {"loss": float(errors.mean()), "objects": float(on_objects)}
 
 
-def _rounded(values: Tensor) -> list[float]:
+def _round(values: Tensor) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 

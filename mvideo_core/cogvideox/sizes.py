@@ -158,7 +158,7 @@ def _mini(rope: bool) -> ModelSize:
 
 
 def _mini_fine() -> ModelSize:
-    """A mini base for a GPU: the same clips and transformer, a VAE of 4x compression (`docs/results/mini_base.md`).
+    """Finer latents and tokens: the same clips and transformer, a VAE of 4x compression (`docs/results/mini_base.md`).
 
     Patches of 2 give tokens of 8x8 px, a quarter of `mini-sincos`'s. The noise schedule has 2b's shift: neighboring
     latents of 4x compression are so alike that less noise leaves an object's place and shape visible at nearly all

@@ -61,7 +61,7 @@ class Text2VideoOptions(Options):
         default=2e-3, gt=0, description="learning rate of the blocks' matrices (Muon); of the rest, half of it (AdamW)"
     )
     warmup_steps: int = Field(default=100, ge=1, description="warmup steps")
-    batch: int = Field(default=4, ge=1, description="windows a step")
+    batch: int = Field(default=16, ge=1, description="windows a step")
     ema: float = Field(default=0.9995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
     text_dropout: float = Field(default=0.1, ge=0, le=1, description="fraction of captions replaced by the empty one")
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices")

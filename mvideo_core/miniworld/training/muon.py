@@ -1,8 +1,8 @@
 """Muon for the matrices of a transformer's blocks, AdamW for all other parameters, as one optimizer.
 
 Source of the method: Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/); update scale: Liu et al. 2025
-(arXiv:2502.16982). `torch.optim.Muon` computes in bfloat16, which takes 40 times longer than fp32 on a CPU without
-AVX-512.
+(arXiv:2502.16982). `torch.optim.Muon` computes in bfloat16: on a CPU without AVX-512, a step of the mini base takes
+6.4 s with it, and 1.5 s with this one.
 """
 
 from collections.abc import Iterable
@@ -79,7 +79,7 @@ class MuonWithAdamW:
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """Matrices of the same singular vectors whose singular values are all about 1 (0.7 to 1.2), (N, R, C) fp32."""
+    """(N, R, C): the same singular vectors; singular values 0.6 to 1.3, except those far below the largest one."""
     wide = matrices_NRC if matrices_NRC.shape[1] <= matrices_NRC.shape[2] else matrices_NRC.mT
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     a, b, c = NEWTON_SCHULZ
